@@ -1,0 +1,38 @@
+// A value or an error, for code on the data path, where nothing throws.
+//
+//   Result<Frame, NetError> Parse(...);
+//   auto frame = Parse(...);
+//   if (!frame) return frame.error();
+//   Use(*frame);
+//
+// Each module has one error enum with a `const char* Message(E)`; 0 is never an error.
+#pragma once
+
+#include <cassert>
+#include <utility>
+#include <variant>
+
+namespace baiwan {
+
+template <class T, class E>
+class [[nodiscard]] Result {
+ public:
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(E error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit on purpose
+
+  bool ok() const { return state_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+
+  T& operator*() { return assert(ok()), *std::get_if<0>(&state_); }
+  const T& operator*() const { return assert(ok()), *std::get_if<0>(&state_); }
+  T* operator->() { return std::get_if<0>(&state_); }
+  const T* operator->() const { return std::get_if<0>(&state_); }
+  const E& error() const { return assert(!ok()), *std::get_if<1>(&state_); }
+
+ private:
+  std::variant<T, E> state_;
+};
+
+}  // namespace baiwan

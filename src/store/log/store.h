@@ -1,0 +1,107 @@
+// The durable side of the mailboxes: a commit stream, snapshots, and reading back.
+//
+// One Store is one commit stream, used by everything on one loop, for all its cells and partitions.
+// The log is the truth: a commit becomes log blocks with rising positions (lsn), each holding
+// sections (docs/formats.md); a snapshot is a user with everything up to some lsn folded in.
+// Opening folds the log since the last checkpoint into snapshots, so afterwards every user's
+// snapshot is complete and a load is one read.
+//
+// Threads: one loop; callbacks come on it in a later turn. Opening blocks.
+// Failure: a commit that fails takes all later ones with it; the owner drops the users concerned,
+// or ends the process. Damage found while opening is reported by name: a torn tail at the very end
+// of the log is dropped (and counted), anything else makes its user `quarantined` (Load gives
+// kCorrupt).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "store/engine/kv.h"
+#include "wire/commit_batch.h"
+#include "wire/message.h"
+#include "wire/user_record.h"
+
+namespace baiwan::store {
+
+enum class StoreError : std::uint8_t {
+  kUnknownUser = 1,
+  kCorrupt,  // this user's records do not read back
+  kVersion,  // written in a format that this program does not know
+  kIo,
+  kNoSpace,
+  kLocked,
+  kReadOnly,
+  kAfterFailure,
+};
+const char* Message(StoreError error);
+
+struct StoreOptions {
+  std::uint32_t block_bytes = 4096;  // a log block is closed once it is at least this long
+  std::uint64_t checkpoint_bytes = 256ULL
+                                   << 20;  // log since the last checkpoint, see CheckpointDue
+  std::uint32_t max_chain_steps =
+      4096;  // back-links followed by one ReadBox before it gives up its turn
+};
+
+struct RecoveryReport {
+  std::uint64_t blocks = 0;
+  std::uint64_t users_folded = 0;
+  std::uint64_t users = 0;
+  std::uint64_t torn_blocks = 0;  // dropped at the end of the log
+  std::vector<UserId> quarantined;
+  std::int64_t nanos = 0;
+};
+
+// A page of a box. Bodies belong to the page.
+struct BoxPage {
+  std::vector<wire::Message> messages;
+  std::vector<std::unique_ptr<std::string>> blocks;  // what the bodies point into
+};
+
+class Store {
+ public:
+  using CommitFn = std::function<void(StoreError)>;  // StoreError{} is success
+  using LoadFn = std::function<void(Result<wire::UserRecord, StoreError>)>;
+  using ReadFn = std::function<void(Result<BoxPage, StoreError>)>;
+
+  // Opens stream `stream` of `kv`, recovering. Blocks. `kv` outlives the store.
+  static Result<std::unique_ptr<Store>, StoreError> Open(Kv& kv, std::uint16_t stream,
+                                                         const StoreOptions& options,
+                                                         RecoveryReport* report);
+  virtual ~Store() = default;
+
+  // Rises with every Open of this stream, durably.
+  virtual Incarnation incarnation() const = 0;
+
+  // Encodes `batch` now (moving every user's heads) and makes it durable. The batch may be cleared
+  // once `done` was called. Several commits may be under way; they finish in order.
+  virtual void Commit(wire::CommitBatch& batch, CommitFn done) = 0;
+  // The position that the next block will have.
+  virtual Lsn next_lsn() const = 0;
+  // More than StoreOptions::checkpoint_bytes of log lie behind the last checkpoint: the owner
+  // should commit snapshots of all users changed since, then SetCheckpoint(position before the
+  // oldest change that no snapshot has).
+  virtual bool CheckpointDue() const = 0;
+
+  // The user's snapshot. The owner makes sure that the user has no commits under way.
+  virtual void Load(PartitionId partition, UserId user, LoadFn done) = 0;
+  // Up to `limit` messages and about `max_bytes` of bodies of a box whose newest section is at
+  // `head`, from sequence `from` on, rising. At least one message if there is one.
+  virtual void ReadBox(UserId user, wire::Box box, Lsn head, Seq from, std::uint32_t limit,
+                       std::size_t max_bytes, ReadFn done) = 0;
+
+  // Every user of a partition with something unacknowledged, from the snapshots. Blocks; right
+  // after Open only.
+  virtual void ForEachUser(PartitionId partition,
+                           const std::function<void(const wire::UserRecord&)>& each) = 0;
+  // Import: writes snapshots of new users. Blocks; kAfterFailure etc. on error.
+  virtual StoreError ImportNow(
+      const std::vector<std::pair<PartitionId, wire::UserRecord>>& users) = 0;
+};
+
+}  // namespace baiwan::store
