@@ -1,0 +1,274 @@
+// The heart: one user's state and the rules by which messages pass through it.
+//
+// The problem: between any two users messages arrive once each, in order, none lost, whatever
+// process dies. A User takes what comes in (a submission, a forward, an acknowledgement), changes
+// its *applied* state, and appends what must be made durable to a CommitBatch. When that batch is
+// durable, Release moves the *durable* state and says what may leave. Nothing leaves before.
+//
+//   applied   what is in a batch, perhaps still under way; decides what comes next
+//   durable   what a commit has made safe; the only thing that anybody is ever shown
+//
+// On the sending side a pair (this user → a friend) is either *flowing*, and everything durable has
+// been forwarded in this session, or *held*: something durable is still to be forwarded and will be
+// read from the outbox when the path, the friend's answer to an offer, or credit allows (Refill).
+// So what waits, waits on disk.
+//
+// Pure: no clock, disk, network, threads or randomness; the same inputs give the same outputs. One
+// User is used by one thread. If a commit fails, the User is dropped and loaded again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "wire/commit_batch.h"
+#include "wire/message.h"
+#include "wire/user_record.h"
+
+namespace baiwan::mailbox {
+
+struct Limits {
+  std::uint32_t window_messages = 1024;    // send ids beyond the durable SendId that are taken
+  std::uint32_t window_bytes = 256 << 10;  // bodies that are taken and not yet durable
+  std::uint32_t max_body = 64 << 10;       // bytes
+  std::uint32_t max_unacked = 16 << 10;    // messages stored that no friend has acknowledged
+};
+
+enum class Refused : std::uint8_t {
+  kNo = 0,
+  kBadSendId,  // 0
+  kNotFriend,
+  kBodyTooLarge,
+  kWindow,        // beyond window_end(), or window_bytes are full
+  kOutboxFull,    // max_unacked
+  kConflict,      // that number is bound to other content
+  kPairDiverged,  // the friend's store disagrees with ours; see the alarm
+};
+const char* Message(Refused refused);
+
+struct Submission {
+  Seq send_id = 0;
+  UserId receiver = 0;
+  std::string_view body;
+  std::uint32_t checksum = 0;  // MessageChecksum; of receiver 0 and no body for a void
+  bool is_void = false;
+};
+
+enum class Submitted : std::uint8_t {
+  kTaken,      // will be stored; the durable SendId tells when
+  kRepeat,     // we have it, with this content
+  kRefused,    // see `why`
+  kAskOutbox,  // old: compare with the outbox at send_id (see SameAsStored)
+};
+struct SubmitResult {
+  Submitted what = Submitted::kTaken;
+  Refused why = Refused::kNo;
+};
+
+enum class Delivered : std::uint8_t {
+  kAccepted,
+  kDuplicate,  // had it; acknowledged again
+  kGap,        // not the next of its pair; dropped, and the sender told where to go on
+  kNotFriend,  // nobody here knows this sender
+  kDiverged,   // contradicts what is here; the pair has stopped
+};
+
+enum class Acked : std::uint8_t {
+  kJournalled,  // visible once the batch is durable
+  kOld,
+  kUnknown,   // from somebody who is not a friend
+  kDiverged,  // acknowledges what was never sent
+  kRewound,   // the friend's store has gone back: snapshot this user with the batch, load it again
+};
+
+class User;
+
+// What may leave now: everything said here is covered by durable commits.
+class Outbound {
+ public:
+  enum class Sent : std::uint8_t {
+    kSent,
+    kNoPath,    // no session with the friend's cell: the pair waits for StartSession
+    kNoCredit,  // the friend's partition has enough on its way: the pair waits for Refill
+  };
+  virtual ~Outbound() = default;
+  virtual Sent Forward(User& from, const wire::Message& message) = 0;  // to message.peer
+  virtual void Offer(User& from, UserId receiver, Seq first, Seq last) = 0;
+  virtual void Ack(User& receiver, UserId sender, Seq upto) = 0;
+  virtual void Gap(User& receiver, UserId sender, Seq next) = 0;
+};
+
+struct Counters {  // durable
+  Seq send_id = 0;
+  Seq send_ack_id = 0;
+  Seq receive_id = 0;
+  Seq client_receive_id = 0;
+  bool operator==(const Counters&) const = default;
+};
+
+// What a Release has moved.
+struct Released {
+  bool stored = false;
+  bool delivered = false;
+  bool received = false;
+};
+
+class User {
+ public:
+  // From a snapshot with the log folded in. If record.pending(), every message of the outbox from
+  // record.send_ack_id + 1 to record.send_id must follow through RestorePending, rising, before
+  // anything else happens to this user.
+  User(const wire::UserRecord& record, PartitionId partition);
+  void RestorePending(const wire::Message& message);
+  bool restored() const { return send_ack_id_ + pending_count() == send_id_; }
+
+  // --- from this user's clients
+  SubmitResult Submit(const Submission& submission, std::uint64_t now_ms, const Limits& limits,
+                      wire::CommitBatch& batch);
+  // For kAskOutbox: whether the stored message is what was submitted again.
+  static bool SameAsStored(const wire::Message& stored, const Submission& submission);
+  // Moves ClientReceiveId up, at most to the durable ReceiveId; never down.
+  void ReadUpTo(Seq seq, wire::CommitBatch& batch);
+
+  // --- from friends' cells
+  // `message.peer` is the sender.
+  Delivered Deliver(const wire::Message& message, wire::CommitBatch& batch, Outbound& out);
+  // A new session of the sender: what it has for us. Answers with an Ack, and a Gap if we lack
+  // some.
+  Delivered Offered(UserId sender, Seq first, Seq last, Outbound& out);
+  Acked Ack(UserId from, Seq upto, wire::CommitBatch& batch);
+  // `may_rewind`: the friend's store may have been replaced by an older one (a new incarnation
+  // answers); otherwise a gap below what it acknowledged is old news.
+  Acked Gap(UserId from, Seq next, bool may_rewind, wire::CommitBatch& batch);
+
+  // --- the path to other cells
+  // A new session with all friends for which `reaches` holds: offers what is unacknowledged.
+  void StartSession(const std::function<bool(UserId)>& reaches, Outbound& out);
+  // The first send id that should be read from the outbox and given to Refill; 0: none. Messages
+  // up to the durable SendId follow in order; Refill picks those that are due and says whether it
+  // makes sense to go on (false: out of credit).
+  Seq RefillFrom() const;
+  bool Refill(const wire::Message& message, Outbound& out);
+  bool diverged(UserId with) const;
+
+  // --- the commit that holds this user's part `of` the batch is durable
+  Released Release(const wire::CommitBatch& batch, const wire::CommitBatch::User& of,
+                   Outbound& out);
+
+  UserId id() const { return id_; }
+  PartitionId partition() const { return partition_; }
+  Counters counters() const {
+    return {durable_send_id_, send_ack_id_, durable_receive_id_, durable_cursor_};
+  }
+  Seq applied_send_id() const { return send_id_; }
+  Seq window_end(const Limits& limits) const { return durable_send_id_ + limits.window_messages; }
+  const wire::BoxHeads& heads() const { return heads_; }
+  std::vector<UserId> friends() const;
+  bool pending() const { return head_ < pending_.size(); }
+  std::uint64_t last_batch() const { return batch_number_; }
+  // Nothing is buffered, held back or under way: a snapshot holds everything.
+  bool idle(std::uint64_t last_released_batch) const {
+    return reorder_ == nullptr && batch_number_ <= last_released_batch;
+  }
+  // Applied state as a record. Only exact for a user that is idle() or rewound.
+  wire::UserRecord ToRecord(Lsn as_of) const;
+  std::size_t reorder_bytes() const { return reorder_ ? reorder_->bytes : 0; }
+  // Bytes of memory, roughly, the reorder buffer included.
+  std::size_t memory() const;
+  void* context = nullptr;  // the owner's
+
+ private:
+  // 28 bytes: a user with 30 friends stays under 1 KiB.
+  struct __attribute__((packed, aligned(4))) Friend {
+    UserId id;
+    std::uint32_t sent;               // applied
+    std::uint32_t acked;              // durable
+    std::uint32_t received;           // applied
+    std::uint32_t received_checksum;  // of the last of these
+    std::uint16_t undurable;          // of `received`, those under way
+    std::uint16_t flags;
+  };
+  static constexpr std::uint16_t kDiverged = 1;
+  static constexpr std::uint16_t kGapTold = 2;
+  static constexpr std::uint16_t kHeld = 4;
+
+  // A message in the outbox, applied, that is not known to be with the friend.
+  struct Pending {
+    std::uint32_t pair_seq;
+    std::uint32_t checksum;
+    std::uint16_t friend_index;  // kVoidFriend: a void
+  };
+  static constexpr std::uint16_t kVoidFriend = 0xFFFF;
+
+  enum class HoldState : std::uint8_t {
+    kNoPath,    // until StartSession
+    kAwaiting,  // offered; the friend's cell will say where to go on
+    kReady,     // to be read from the outbox from `next` on
+  };
+  struct Hold {
+    std::uint16_t friend_index;
+    HoldState state;
+    std::uint32_t next;
+    std::uint32_t offered_last;
+  };
+
+  struct Buffered {
+    UserId receiver;
+    std::uint32_t checksum;
+    bool is_void;
+    std::string body;
+  };
+  struct Reorder {
+    std::map<Seq, Buffered> waiting;
+    std::size_t bytes = 0;
+  };
+
+  wire::CommitBatch::Slot SlotIn(wire::CommitBatch& batch);
+  Friend* Find(UserId id);
+  const Friend* Find(UserId id) const;
+  std::uint16_t IndexOf(const Friend* f) const {
+    return static_cast<std::uint16_t>(f - friends_.data());
+  }
+  std::size_t pending_count() const { return pending_.size() - head_; }
+  const Pending& pending_at(Seq send_id) const {
+    return pending_[head_ + (send_id - send_ack_id_ - 1)];
+  }
+  bool Settled(const Pending& p) const;
+  void PopSettled();
+  SubmitResult Repeat(const Submission& submission) const;
+  void Append(const Submission& submission, std::uint64_t now_ms, wire::CommitBatch& batch);
+  void DrainReorder(std::uint64_t now_ms, wire::CommitBatch& batch);
+  std::uint32_t DurableSent(std::uint16_t index) const;
+  Hold& HoldOf(std::uint16_t index);
+  const Hold* FindHold(std::uint16_t index) const;
+  void DropHold(std::uint16_t index);
+  void HoldFrom(std::uint16_t index, HoldState state, std::uint32_t next);
+  void Advance(std::uint16_t index, std::uint32_t next);
+
+  UserId id_;
+  PartitionId partition_;
+  std::uint32_t head_ = 0;
+  wire::BoxHeads heads_;
+  Seq send_id_;
+  Seq durable_send_id_;
+  Seq send_ack_id_;
+  Seq receive_id_;
+  Seq durable_receive_id_;
+  Seq durable_cursor_;
+  std::uint64_t batch_number_ = 0;
+  wire::CommitBatch::Slot slot_ = 0;
+  std::uint32_t undurable_bytes_ = 0;
+  bool rewound_ = false;
+  std::vector<Friend> friends_;   // by id
+  std::vector<Pending> pending_;  // from head_: send ids send_ack_id_ + 1 … send_id_
+  std::vector<Hold> holds_;       // by friend_index
+  std::unique_ptr<Reorder> reorder_;
+};
+
+}  // namespace baiwan::mailbox
