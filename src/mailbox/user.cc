@@ -36,6 +36,7 @@ User::User(const wire::UserRecord& record, PartitionId partition)
     : id_(record.user),
       partition_(partition),
       heads_(record.heads),
+      durable_heads_(record.heads),
       send_id_(record.send_id),
       durable_send_id_(record.send_id),
       send_ack_id_(record.pending() ? record.send_ack_id : record.send_id),
@@ -298,16 +299,19 @@ Seq User::RefillFrom() const {
 }
 
 bool User::Refill(const wire::Message& m, Outbound& out) {
-  if (m.kind != Kind::kText || m.seq > durable_send_id_) return true;
+  if (m.kind != Kind::kText || m.seq > durable_send_id_ || m.seq <= send_ack_id_) return true;
   const Friend* f = Find(m.peer);
   if (f == nullptr || !(f->flags & kHeld) || f->flags & kDiverged) return true;
   const std::uint16_t index = IndexOf(f);
   Hold& hold = HoldOf(index);
   if (hold.state != HoldState::kReady || m.pair_seq != hold.next) return true;
   switch (out.Forward(*this, m)) {
-    case Outbound::Sent::kSent:
+    case Outbound::Sent::kSent: {
+      bool& forwarded = pending_[head_ + (m.seq - send_ack_id_ - 1)].forwarded;
+      resent_ += std::exchange(forwarded, true) ? 1 : 0;
       Advance(index, hold.next + 1);
       return true;
+    }
     case Outbound::Sent::kNoPath:
       hold.state = HoldState::kNoPath;
       return true;
@@ -362,6 +366,7 @@ Released User::Release(const CommitBatch& batch, const CommitBatch::User& of, Ou
     if (!same_pair_follows) out.Ack(*this, e.message.peer, e.message.pair_seq);
   }
   durable_cursor_ = std::max(durable_cursor_, of.cursor);
+  durable_heads_ = of.heads_after;
   return released;
 }
 
@@ -456,7 +461,7 @@ std::vector<UserId> User::friends() const {
   return ids;
 }
 
-wire::UserRecord User::ToRecord(Lsn as_of) const {
+wire::UserRecord User::ToRecord(const CommitBatch& open) const {
   wire::UserRecord r;
   r.user = id_;
   r.send_id = send_id_;
@@ -465,10 +470,16 @@ wire::UserRecord User::ToRecord(Lsn as_of) const {
   r.receive_id = receive_id_;
   r.client_receive_id = durable_cursor_;
   r.heads = heads_;
-  r.as_of = as_of;
   r.friends.reserve(friends_.size());
   for (const Friend& f : friends_) {
     r.friends.push_back({f.id, f.sent, f.acked, f.received, f.received_checksum});
+  }
+  if (batch_number_ == open.number()) {  // what only takes effect when the batch is durable
+    const CommitBatch::User& mine = open.users()[slot_];
+    for (auto i = mine.acks.first; i != CommitBatch::kEnd; i = open.ack(i).next) {
+      wire::FoldAck(r, open.ack(i).from, open.ack(i).upto);
+    }
+    if (mine.cursor > 0) wire::FoldCursor(r, mine.cursor);
   }
   return r;
 }

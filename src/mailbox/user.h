@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -168,7 +169,7 @@ class User {
   }
   Seq applied_send_id() const { return send_id_; }
   Seq window_end(const Limits& limits) const { return durable_send_id_ + limits.window_messages; }
-  const wire::BoxHeads& heads() const { return heads_; }
+  const wire::BoxHeads* heads() const { return &heads_; }  // applied, for AddSnapshot
   std::vector<UserId> friends() const;
   bool pending() const { return head_ < pending_.size(); }
   std::uint64_t last_batch() const { return batch_number_; }
@@ -176,8 +177,13 @@ class User {
   bool idle(std::uint64_t last_released_batch) const {
     return reorder_ == nullptr && batch_number_ <= last_released_batch;
   }
-  // Applied state as a record. Only exact for a user that is idle() or rewound.
-  wire::UserRecord ToRecord(Lsn as_of) const;
+  // Applied state as a record: everything in `open`, the batch being gathered, is in it. Only when
+  // no other batch with this user is under way. The store fills in heads and as_of.
+  wire::UserRecord ToRecord(const wire::CommitBatch& open) const;
+  // Where the newest durable section of each box stands.
+  const wire::BoxHeads& durable_heads() const { return durable_heads_; }
+  // Messages that Refill has forwarded a second time since the last call.
+  std::uint32_t TakeResent() { return std::exchange(resent_, 0); }
   std::size_t reorder_bytes() const { return reorder_ ? reorder_->bytes : 0; }
   // Bytes of memory, roughly, the reorder buffer included.
   std::size_t memory() const;
@@ -203,6 +209,7 @@ class User {
     std::uint32_t pair_seq;
     std::uint32_t checksum;
     std::uint16_t friend_index;  // kVoidFriend: a void
+    bool forwarded = false;      // at least once, by this process
   };
   static constexpr std::uint16_t kVoidFriend = 0xFFFF;
 
@@ -254,7 +261,8 @@ class User {
   UserId id_;
   PartitionId partition_;
   std::uint32_t head_ = 0;
-  wire::BoxHeads heads_;
+  wire::BoxHeads heads_;  // applied
+  wire::BoxHeads durable_heads_;
   Seq send_id_;
   Seq durable_send_id_;
   Seq send_ack_id_;
@@ -264,6 +272,7 @@ class User {
   std::uint64_t batch_number_ = 0;
   wire::CommitBatch::Slot slot_ = 0;
   std::uint32_t undurable_bytes_ = 0;
+  std::uint32_t resent_ = 0;
   bool rewound_ = false;
   std::vector<Friend> friends_;   // by id
   std::vector<Pending> pending_;  // from head_: send ids send_ack_id_ + 1 … send_id_

@@ -49,12 +49,15 @@ class CommitBatch {
     Chain in;
     Chain acks;
     Seq cursor = 0;         // new ClientReceiveId; 0: unchanged
+    BoxHeads heads_after;   // set when the batch is encoded: where this batch leaves the boxes
     void* owner = nullptr;  // whoever added the user may find itself again here
   };
+  // A user with everything in it, this batch included. When the batch is encoded the store sets
+  // record.heads from `heads` and record.as_of to the last position of this commit.
   struct Snapshot {
     PartitionId partition = 0;
-    UserId user = 0;
-    std::string record;  // wire::Encode
+    UserRecord record;
+    const BoxHeads* heads = nullptr;
   };
 
   // Which batch this is; a user's slot is good for one number only. Set by whoever recycles
@@ -63,7 +66,7 @@ class CommitBatch {
   void set_number(std::uint64_t n) { number_ = n; }
 
   Slot AddUser(UserId user, PartitionId partition, BoxHeads* heads, void* owner) {
-    users_.push_back({user, partition, heads, {}, {}, {}, 0, owner});
+    users_.push_back({user, partition, heads, {}, {}, {}, 0, {}, owner});
     return static_cast<Slot>(users_.size() - 1);
   }
   void AddOut(Slot slot, const Message& m) { Append(users_[slot].out, m); }
@@ -76,15 +79,16 @@ class CommitBatch {
     chain.last = at;
   }
   void SetCursor(Slot slot, Seq cursor) { users_[slot].cursor = cursor; }
-  void AddSnapshot(PartitionId partition, UserId user, std::string record) {
-    snapshot_bytes_ += record.size();
-    snapshots_.push_back({partition, user, std::move(record)});
+  void AddSnapshot(PartitionId partition, UserRecord record, const BoxHeads* heads) {
+    snapshot_bytes_ += sizeof(Snapshot) + record.friends.size() * sizeof(FriendRecord);
+    snapshots_.push_back({partition, std::move(record), heads});
   }
   // Recovery may begin after this position once the batch is durable; 0: unchanged.
   void SetCheckpoint(Lsn lsn) { checkpoint_ = lsn; }
 
   const std::vector<User>& users() const { return users_; }
   std::vector<User>& users() { return users_; }
+  std::vector<Snapshot>& snapshots() { return snapshots_; }
   const Entry& entry(std::uint32_t index) const { return entries_[index]; }
   const AckEntry& ack(std::uint32_t index) const { return acks_[index]; }
   const std::vector<Snapshot>& snapshots() const { return snapshots_; }
