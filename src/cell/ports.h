@@ -1,0 +1,71 @@
+// How the three roles of a cell know each other: by these interfaces and nothing else.
+//
+// Two roles in one process call each other through them directly; in separate processes a proxy on
+// each side carries the same calls over a link. A role's code does not know which. Everything is
+// batched: a frame holds many submissions, a peer batch many forwards.
+//
+// Threads: all on one loop. A callee never calls back into its caller from within the call; answers
+// come in the same turn at its end, or later.
+#pragma once
+
+#include <cstdint>
+
+#include "base/ids.h"
+
+namespace baiwan::wire {
+class ClientFrame;
+class ServerFrame;
+class PeerBatch;
+}  // namespace baiwan::wire
+
+namespace baiwan::cell {
+
+// Names a connection of a gateway; unique within one ClientPort for its lifetime, never 0.
+using SessionId = std::uint64_t;
+
+// A gateway, as the logic server sees it.
+class ClientPort {
+ public:
+  virtual ~ClientPort() = default;
+  // Dropped if the session is gone.
+  virtual void ToClient(SessionId session, const wire::ServerFrame& frame) = 0;
+};
+
+// A logic server, as gateways see it.
+class LogicPort {
+ public:
+  virtual ~LogicPort() = default;
+  // A frame of the client of `user`. A frame with a request_id needs no Connect before it, and is
+  // answered once by a frame with that id; the frame is read before this returns.
+  virtual void FromClient(ClientPort& from, SessionId session, UserId user,
+                          const wire::ClientFrame& frame) = 0;
+  virtual void SessionClosed(ClientPort& from, SessionId session, UserId user) = 0;
+  // The client reads slower (or again fast enough): pushes stop (or go on).
+  virtual void SessionPaused(ClientPort& from, SessionId session, UserId user, bool paused) = 0;
+  // The gateway itself is gone, with all its sessions.
+  virtual void PortClosed(ClientPort& from) = 0;
+};
+
+// A relay, as the logic server sees it. `Send` carries what a sender's cell says (forwards, offers),
+// `Reply` what a receiver's cell answers (acks, gaps, notices, credit).
+class RelayPort {
+ public:
+  virtual ~RelayPort() = default;
+  // Dropped if the path is down (PathDown was, or will be, told).
+  virtual void Send(CellId to, const wire::PeerBatch& batch) = 0;
+  // Dropped if `to` has no connection here; it will offer again when it has.
+  virtual void Reply(CellId to, const wire::PeerBatch& batch) = 0;
+};
+
+// A logic server, as its relay sees it.
+class PeerPort {
+ public:
+  virtual ~PeerPort() = default;
+  // A new session with the logic server of cell `to`: nothing sent before can be counted on.
+  virtual void PathUp(CellId to, Incarnation peer) = 0;
+  virtual void PathDown(CellId to) = 0;
+  virtual void FromPeer(CellId from, const wire::PeerBatch& batch) = 0;
+  virtual void ReplyFromPeer(CellId from, const wire::PeerBatch& batch) = 0;
+};
+
+}  // namespace baiwan::cell
