@@ -5,10 +5,12 @@
 //   if (!frame) return frame.error();
 //   Use(*frame);
 //
-// Each module has one error enum with a `const char* Message(E)`; 0 is never an error.
+// Each module has one error enum with a `const char* Message(E)`; 0 is never an error. Where value
+// and error are of one type (two strings, say), errors are made with Failure.
 #pragma once
 
 #include <cassert>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -19,8 +21,10 @@ class [[nodiscard]] Result {
  public:
   Result(T value)
       : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
-  Result(E error)
-      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit on purpose
+  Result(E error)                                            // NOLINT: implicit on purpose
+      requires(!std::is_same_v<T, E>)
+      : state_(std::in_place_index<1>, std::move(error)) {}
+  static Result Failure(E error) { return Result(std::in_place_index<1>, std::move(error)); }
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -32,6 +36,8 @@ class [[nodiscard]] Result {
   const E& error() const { return assert(!ok()), *std::get_if<1>(&state_); }
 
  private:
+  Result(std::in_place_index_t<1> which, E error) : state_(which, std::move(error)) {}
+
   std::variant<T, E> state_;
 };
 
