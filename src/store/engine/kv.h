@@ -6,14 +6,17 @@
 // engine never has a hole.
 //
 // Threads: a Kv is used from one loop; callbacks come on that loop, in a later turn. The blocking
-// functions are for opening and for tools, before a loop runs or in a process that has none.
-// Failure: a write or sync that fails poisons the engine; reads go on.
+// functions are for opening and for tools, before a loop runs or in a process that has none;
+// without a loop Commit, Get and Post call back at once. An engine that is destroyed calls nobody
+// back any more, and keeps only what was committed. Failure: a write or sync that fails poisons the
+// engine; reads go on.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace baiwan::store {
@@ -43,7 +46,7 @@ struct WriteSet {
   struct Range {  // keys from `from` up to, not including, `to`
     Space space;
     std::string from;
-    std::string to;
+    std::string to;  // empty: to the end of the space
   };
   std::vector<Put> puts;
   std::vector<Range> deletes;  // done before the puts
@@ -67,9 +70,15 @@ class Kv {
 
   virtual void Commit(WriteSet writes, CommitFn done) = 0;
   virtual void Get(Space space, std::string key, GetFn done) = 0;
+  // Runs `work` in a later turn of the engine's loop, unless the engine is gone by then.
+  // Any answer of the engine is such a turn; engines that can do it cheaper do.
+  virtual void Post(std::function<void()> work) {
+    Get(Space::kMeta, {}, [work = std::move(work)](KvError, const std::string&) { work(); });
+  }
 
   virtual KvError GetNow(Space space, std::string_view key, std::string* value) = 0;
-  // Keys in [from, to), rising; an empty `to` means to the end of the space.
+  // Keys in [from, to), rising; an empty `to` means to the end of the space. `each` may commit to
+  // other spaces, and is not shown what was committed meanwhile.
   virtual KvError ScanNow(Space space, std::string_view from, std::string_view to,
                           const ScanFn& each) = 0;
   virtual KvError CommitNow(const WriteSet& writes) = 0;

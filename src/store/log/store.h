@@ -44,16 +44,21 @@ struct StoreOptions {
   std::uint32_t block_bytes = 4096;  // a log block is closed once it is at least this long
   std::uint64_t checkpoint_bytes = 256ULL
                                    << 20;  // log since the last checkpoint, see CheckpointDue
-  std::uint32_t max_chain_steps =
-      4096;  // back-links followed by one ReadBox before it gives up its turn
+  // Back-links followed by one ReadBox before it gives up its turn.
+  std::uint32_t max_chain_steps = 4096;
+  // The newest blocks, kept in memory so that what has just come is read without the disk.
+  std::size_t recent_bytes = 4 << 20;
 };
 
 struct RecoveryReport {
-  std::uint64_t blocks = 0;
-  std::uint64_t users_folded = 0;
-  std::uint64_t users = 0;
-  std::uint64_t torn_blocks = 0;  // dropped at the end of the log
-  std::vector<UserId> quarantined;
+  std::uint64_t blocks = 0;        // read, those damaged included
+  std::uint64_t users = 0;         // with a section in these blocks
+  std::uint64_t users_folded = 0;  // of these, those whose snapshots were written again
+  std::uint64_t torn_blocks = 0;   // dropped at the end of the log
+  // Not as they were written, or missing, elsewhere than at the end. Somebody's messages may be
+  // gone without anybody being named here: an operator must hear of it.
+  std::uint64_t damaged_blocks = 0;
+  std::vector<UserId> quarantined;  // all of this stream, those found by earlier Opens included
   std::int64_t nanos = 0;
 };
 
@@ -79,7 +84,11 @@ class Store {
   virtual Incarnation incarnation() const = 0;
 
   // Encodes `batch` now (moving every user's heads) and makes it durable. The batch may be cleared
-  // once `done` was called. Several commits may be under way; they finish in order.
+  // once `done` was called. Several commits may be under way; they finish in order. kCorrupt: a
+  // chain's sequences do not follow each other; nothing of the batch was written.
+  //
+  // Snapshots in the batch get their heads and as_of here, see CommitBatch::Snapshot; they take the
+  // place of older ones with the same commit that the batch becomes durable with.
   virtual void Commit(wire::CommitBatch& batch, CommitFn done) = 0;
   // The position that the next block will have.
   virtual Lsn next_lsn() const = 0;
@@ -91,7 +100,9 @@ class Store {
   // The user's snapshot. The owner makes sure that the user has no commits under way.
   virtual void Load(PartitionId partition, UserId user, LoadFn done) = 0;
   // Up to `limit` messages and about `max_bytes` of bodies of a box whose newest section is at
-  // `head`, from sequence `from` on, rising. At least one message if there is one.
+  // `head`, from sequence `from` on, rising. At least one message if there is one. `head` may
+  // belong to a commit that is still under way: the caller knows which sequences are durable and
+  // shows no others. kCorrupt if a section on the way is damaged or missing.
   virtual void ReadBox(UserId user, wire::Box box, Lsn head, Seq from, std::uint32_t limit,
                        std::size_t max_bytes, ReadFn done) = 0;
 

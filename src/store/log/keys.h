@@ -1,0 +1,69 @@
+// The keys of the store, byte by byte (docs/formats.md): the only place that builds or reads them.
+//
+// Pure. Key parts are big endian, so that keys sort as their numbers do.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+
+namespace baiwan::store {
+
+inline constexpr std::size_t kLogKeyBytes = 10;
+inline constexpr std::size_t kSnapKeyBytes = 12;
+
+inline std::string LogKey(std::uint16_t stream, Lsn lsn) {
+  std::string key;
+  Writer w(key);
+  w.U16Be(stream);
+  w.U64Be(lsn);
+  return key;
+}
+
+// What follows every key of `stream`; empty for the last stream: the end of the space.
+inline std::string LogEnd(std::uint16_t stream) {
+  return stream == 0xFFFF ? std::string() : LogKey(static_cast<std::uint16_t>(stream + 1), 0);
+}
+
+// The position in a log key; nothing if it is not one.
+inline std::optional<Lsn> LsnOf(std::string_view key) {
+  if (key.size() != kLogKeyBytes) return std::nullopt;
+  Reader r(key);
+  r.U16Be();
+  return r.U64Be();
+}
+
+inline std::string SnapKey(PartitionId partition, UserId user) {
+  std::string key;
+  Writer w(key);
+  w.U32Be(partition);
+  w.U64Be(user);
+  return key;
+}
+
+// What follows every snapshot of `partition`.
+inline std::string SnapEnd(PartitionId partition) {
+  return partition == 0xFFFF'FFFF ? std::string() : SnapKey(partition + 1, 0);
+}
+
+inline constexpr std::string_view kFormatKey = "format";
+inline std::string IncarnationKey(std::uint16_t stream) {
+  return fmt::format("incarnation/{}", stream);
+}
+inline std::string CheckpointKey(std::uint16_t stream) {
+  return fmt::format("checkpoint/{}", stream);
+}
+// One for each user whose records did not read back; kept until they are repaired.
+inline std::string QuarantinePrefix(std::uint16_t stream) {
+  return fmt::format("quarantine/{}/", stream);
+}
+inline std::string QuarantineKey(std::uint16_t stream, PartitionId partition, UserId user) {
+  return fmt::format("quarantine/{}/{}/{}", stream, partition, user);
+}
+
+}  // namespace baiwan::store

@@ -1,0 +1,181 @@
+#include "store/log/recovery.h"
+
+#include <charconv>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "store/log/fold.h"
+#include "store/log/keys.h"
+#include "store/log/store_error.h"
+
+namespace baiwan::store {
+namespace {
+
+constexpr std::uint32_t kStoreFormat = 1;
+
+std::string U64Value(std::uint64_t v) {
+  std::string value;
+  Writer(value).U64(v);
+  return value;
+}
+
+// A number of the meta space; `missing` if it is not there.
+StoreError ReadNumber(Kv& kv, const std::string& key, std::uint64_t missing, std::uint64_t* v) {
+  std::string value;
+  const KvError got = kv.GetNow(Space::kMeta, key, &value);
+  *v = missing;
+  if (got == KvError::kNotFound) return StoreError{};
+  if (got != KvError::kNone) return ToStoreError(got);
+  Reader r(value);
+  *v = r.U64();
+  return r.ok() && r.done() ? StoreError{} : StoreError::kCorrupt;
+}
+
+bool IsEmpty(Kv& kv, Space space) {
+  bool empty = true;
+  kv.ScanNow(space, {}, {}, [&](auto, auto) { return empty = false; });
+  return empty;
+}
+
+// A store without a format is new, and has nothing in it.
+StoreError CheckFormat(Kv& kv, WriteSet& opening) {
+  std::string value;
+  const KvError got = kv.GetNow(Space::kMeta, kFormatKey, &value);
+  if (got == KvError::kNotFound) {
+    if (!IsEmpty(kv, Space::kLog) || !IsEmpty(kv, Space::kSnap)) return StoreError::kCorrupt;
+    Writer(value).U32(kStoreFormat);
+    opening.puts.push_back({Space::kMeta, std::string(kFormatKey), value});
+    return StoreError{};
+  }
+  if (got != KvError::kNone) return ToStoreError(got);
+  Reader r(value);
+  const std::uint32_t format = r.U32();
+  if (!r.ok() || !r.done()) return StoreError::kCorrupt;
+  return format == kStoreFormat ? StoreError{} : StoreError::kVersion;
+}
+
+StoreError ReadQuarantine(Kv& kv, std::uint16_t stream, std::set<SectionOwner>& quarantined) {
+  const std::string prefix = QuarantinePrefix(stream);
+  bool good = true;
+  const KvError scanned =
+      kv.ScanNow(Space::kMeta, prefix, {}, [&](std::string_view key, std::string_view) {
+        if (key.substr(0, prefix.size()) != prefix) return false;
+        SectionOwner owner;
+        const char* end = key.data() + key.size();
+        const auto partition = std::from_chars(key.data() + prefix.size(), end, owner.partition);
+        good = good && partition.ec == std::errc{} && partition.ptr < end;
+        if (!good) return false;
+        const auto user = std::from_chars(partition.ptr + 1, end, owner.user);
+        good = user.ec == std::errc{} && user.ptr == end;
+        quarantined.insert(owner);
+        return good;
+      });
+  return scanned == KvError::kNone && !good ? StoreError::kCorrupt : ToStoreError(scanned);
+}
+
+// Walks the log in order, commit by commit.
+class LogScan {
+ public:
+  LogScan(Kv& kv, std::uint16_t stream, Lsn checkpoint, std::size_t max_fold_bytes,
+          std::set<SectionOwner>& quarantined, RecoveryReport& report)
+      : kv_(kv),
+        stream_(stream),
+        max_fold_bytes_(max_fold_bytes),
+        next_(checkpoint + 1),
+        report_(report),
+        folder_(kv, stream, quarantined) {}
+
+  StoreError Run() {
+    const KvError scanned =
+        kv_.ScanNow(Space::kLog, LogKey(stream_, next_), LogEnd(stream_),
+                    [this](std::string_view key, std::string_view block) {
+                      return OnBlock(LsnOf(key).value_or(0), block) == StoreError{};
+                    });
+    if (error_ == StoreError{}) error_ = ToStoreError(scanned);
+    if (error_ == StoreError{}) error_ = folder_.Flush(next_ - 1);
+    report_.users = folder_.users();
+    report_.users_folded = folder_.users_folded();
+    return error_;
+  }
+
+  Lsn next_lsn() const { return next_; }
+  // What is left of a commit that is not whole; 0: nothing.
+  Lsn torn_from() const { return commit_.empty() ? 0 : commit_.front().first; }
+  std::uint64_t torn_blocks() const { return commit_.size(); }
+
+ private:
+  StoreError OnBlock(Lsn lsn, std::string_view block) {
+    if (lsn == 0) return error_ = StoreError::kCorrupt;  // a key that this program never writes
+    report_.damaged_blocks += lsn - next_;
+    next_ = lsn + 1;
+    ++report_.blocks;
+    const BlockReader reader(stream_, lsn, block);
+    if (reader.health() == BlockHealth::kNewer) return error_ = StoreError::kVersion;
+    commit_.emplace_back(lsn, block);
+    return reader.last_of_commit() ? FoldCommit() : StoreError{};
+  }
+
+  StoreError FoldCommit() {
+    for (const auto& [lsn, block] : commit_) {
+      if (folder_.FoldBlock(lsn, block)) ++report_.damaged_blocks;
+    }
+    commit_.clear();
+    if (folder_.bytes() > max_fold_bytes_) return error_ = folder_.Flush(next_ - 1);
+    return error_ = folder_.error();
+  }
+
+  Kv& kv_;
+  const std::uint16_t stream_;
+  const std::size_t max_fold_bytes_;
+  Lsn next_;
+  RecoveryReport& report_;
+  Folder folder_;
+  std::vector<std::pair<Lsn, std::string>> commit_;  // its blocks so far
+  StoreError error_{};
+};
+
+}  // namespace
+
+Result<Recovered, StoreError> Recover(Kv& kv, std::uint16_t stream, RecoveryReport* report,
+                                      std::size_t max_fold_bytes) {
+  const Nanos begin = SystemClock().Monotonic();
+  *report = {};
+  Recovered result;
+  WriteSet opening;
+  std::uint64_t checkpoint = 0;
+  StoreError error = CheckFormat(kv, opening);
+  if (error == StoreError{}) error = ReadNumber(kv, CheckpointKey(stream), 0, &checkpoint);
+  if (error == StoreError{}) {
+    error = ReadNumber(kv, IncarnationKey(stream), 0, &result.incarnation);
+  }
+  if (error == StoreError{}) error = ReadQuarantine(kv, stream, result.quarantined);
+  if (error != StoreError{}) return error;
+
+  LogScan scan(kv, stream, checkpoint, max_fold_bytes, result.quarantined, *report);
+  error = scan.Run();
+  if (error != StoreError{}) return error;
+
+  // Positions are never used twice, not even those of a torn tail.
+  result.next_lsn = scan.next_lsn();
+  ++result.incarnation;
+  if (scan.torn_from() != 0) {
+    report->torn_blocks = scan.torn_blocks();
+    opening.deletes.push_back({Space::kLog, LogKey(stream, scan.torn_from()), LogEnd(stream)});
+  }
+  for (const SectionOwner& owner : result.quarantined) {
+    report->quarantined.push_back(owner.user);
+    opening.puts.push_back({Space::kMeta, QuarantineKey(stream, owner.partition, owner.user),
+                            U64Value(result.next_lsn - 1)});
+  }
+  opening.puts.push_back({Space::kMeta, CheckpointKey(stream), U64Value(result.next_lsn - 1)});
+  opening.puts.push_back({Space::kMeta, IncarnationKey(stream), U64Value(result.incarnation)});
+  if (const KvError failed = kv.CommitNow(opening); failed != KvError::kNone) {
+    return ToStoreError(failed);
+  }
+  report->nanos = SystemClock().Monotonic() - begin;
+  return result;
+}
+
+}  // namespace baiwan::store
