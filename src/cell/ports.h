@@ -4,18 +4,19 @@
 // each side carries the same calls over a link. A role's code does not know which. Everything is
 // batched: a frame holds many submissions, a peer batch many forwards.
 //
-// Threads: all on one loop. A callee never calls back into its caller from within the call; answers
-// come in the same turn at its end, or later.
+// A port outlives every logic server that has heard of it (a gateway whose link went down keeps its
+// port, and comes back to it). Threads: all on one loop. An answer may come before the call
+// returns, so whoever asks has noted down before that it did.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/ids.h"
 
 namespace baiwan::wire {
 class ClientFrame;
 class ServerFrame;
-class PeerBatch;
 }  // namespace baiwan::wire
 
 namespace baiwan::cell {
@@ -46,15 +47,16 @@ class LogicPort {
   virtual void PortClosed(ClientPort& from) = 0;
 };
 
-// A relay, as the logic server sees it. `Send` carries what a sender's cell says (forwards, offers),
-// `Reply` what a receiver's cell answers (acks, gaps, notices, credit).
+// A relay, as the logic server sees it. `Send` carries what a sender's cell says (forwards,
+// offers), `Reply` what a receiver's cell answers (acks, gaps, notices, credit). Batches travel as
+// the bytes of a wire::PeerBatch: a relay passes them on unread.
 class RelayPort {
  public:
   virtual ~RelayPort() = default;
   // Dropped if the path is down (PathDown was, or will be, told).
-  virtual void Send(CellId to, const wire::PeerBatch& batch) = 0;
+  virtual void Send(CellId to, std::string_view batch) = 0;
   // Dropped if `to` has no connection here; it will offer again when it has.
-  virtual void Reply(CellId to, const wire::PeerBatch& batch) = 0;
+  virtual void Reply(CellId to, std::string_view batch) = 0;
 };
 
 // A logic server, as its relay sees it.
@@ -64,8 +66,8 @@ class PeerPort {
   // A new session with the logic server of cell `to`: nothing sent before can be counted on.
   virtual void PathUp(CellId to, Incarnation peer) = 0;
   virtual void PathDown(CellId to) = 0;
-  virtual void FromPeer(CellId from, const wire::PeerBatch& batch) = 0;
-  virtual void ReplyFromPeer(CellId from, const wire::PeerBatch& batch) = 0;
+  virtual void FromPeer(CellId from, std::string_view batch) = 0;
+  virtual void ReplyFromPeer(CellId from, std::string_view batch) = 0;
 };
 
 }  // namespace baiwan::cell

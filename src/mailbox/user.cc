@@ -326,6 +326,11 @@ bool User::diverged(UserId with) const {
   return f != nullptr && f->flags & kDiverged;
 }
 
+void User::Diverge(UserId with) {
+  Friend* f = Find(with);
+  if (f != nullptr) f->flags |= kDiverged;
+}
+
 // ---------------------------------------------------------------- release
 
 Released User::Release(const CommitBatch& batch, const CommitBatch::User& of, Outbound& out) {

@@ -128,6 +128,7 @@ class User {
   User(const wire::UserRecord& record, PartitionId partition);
   void RestorePending(const wire::Message& message);
   bool restored() const { return send_ack_id_ + pending_count() == send_id_; }
+  Seq restore_from() const { return send_ack_id_ + pending_count() + 1; }  // the next one wanted
 
   // --- from this user's clients
   SubmitResult Submit(const Submission& submission, std::uint64_t now_ms, const Limits& limits,
@@ -157,6 +158,8 @@ class User {
   Seq RefillFrom() const;
   bool Refill(const wire::Message& message, Outbound& out);
   bool diverged(UserId with) const;
+  // The friend's cell says that its store disagrees about this pair: stops it.
+  void Diverge(UserId with);
 
   // --- the commit that holds this user's part `of` the batch is durable
   Released Release(const wire::CommitBatch& batch, const wire::CommitBatch::User& of,

@@ -66,8 +66,15 @@ class HttpExchange {
   virtual std::unique_ptr<WebSocket> Upgrade(WsHandler* handler) = 0;
   virtual const Endpoint& peer() const = 0;
 
+  // A number of the service's own, to know the exchange again.
+  void set_context(std::uint64_t context) { context_ = context; }
+  std::uint64_t context() const { return context_; }
+
  protected:
   ~HttpExchange() = default;
+
+ private:
+  std::uint64_t context_ = 0;
 };
 
 class HttpService {

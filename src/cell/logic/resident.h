@@ -7,11 +7,10 @@
 // Threads: one loop. Order of iteration is the order of insertion: the simulator can rely on it.
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include <boost/intrusive/list.hpp>
 
 #include "base/ids.h"
 #include "cell/ports.h"
@@ -24,11 +23,11 @@ namespace baiwan::cell {
 struct Session {
   ClientPort* port = nullptr;
   SessionId id = 0;
-  bool receive = false;   // push the inbox
-  bool paused = false;    // reads slower than we push
-  bool reading = false;   // a page for it is being read
-  bool dirty = false;     // has something to be told at the end of the turn
-  Seq pushed = 0;         // inbox up to here was pushed
+  bool receive = false;  // push the inbox
+  bool paused = false;   // reads slower than we push
+  bool reading = false;  // a page for it is being read
+  bool dirty = false;    // has something to be told at the end of the turn
+  Seq pushed = 0;        // inbox up to here was pushed
   std::vector<wire::Refusal> refusals;
   std::vector<wire::BoxMessage> pushes;
 };
@@ -41,8 +40,8 @@ struct Waiter {
   Seq send_id = 0;
 };
 
-using Hook = boost::intrusive::list_member_hook<
-    boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+using Hook =
+    boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 struct Resident {
   explicit Resident(const wire::UserRecord& record, PartitionId partition)
@@ -53,14 +52,14 @@ struct Resident {
   mailbox::User user;
   std::vector<std::unique_ptr<Session>> sessions;
   std::vector<Waiter> waiters;
-  std::uint64_t charged = 0;        // bytes in the budget's users account
+  std::uint64_t charged = 0;  // bytes in the budget's users account
   std::uint64_t touched_turn = 0;
-  Lsn first_change = 0;             // position before the first change that no snapshot has
-  bool evicting = false;            // its last snapshot is being committed
-  bool rewound = false;             // to be loaded again once its snapshot is durable
-  bool refilling = false;           // its outbox is being read for Refill
-  bool told = false;                // stands in the turn's list of residents with dirty sessions
-  Seq audit_ack = 0;                // SendAckId at the last audit
+  Lsn first_change = 0;    // position before the first change that no snapshot has
+  bool evicting = false;   // its last snapshot is being committed
+  bool rewound = false;    // to be loaded again once its snapshot is durable
+  bool refilling = false;  // its outbox is being read for Refill
+  bool told = false;       // stands in the turn's list of residents with dirty sessions
+  Seq audit_ack = 0;       // SendAckId at the last audit
   Hook by_use;
   Hook by_change;
   Hook by_pending;
@@ -68,8 +67,7 @@ struct Resident {
 
 template <Hook Resident::*Member>
 using ResidentList =
-    boost::intrusive::list<Resident,
-                           boost::intrusive::member_hook<Resident, Hook, Member>,
+    boost::intrusive::list<Resident, boost::intrusive::member_hook<Resident, Hook, Member>,
                            boost::intrusive::constant_time_size<false>>;
 
 class Residents {
@@ -82,6 +80,8 @@ class Residents {
   Resident* Find(UserId user) const;
   Resident& Insert(std::unique_ptr<Resident> resident);
   void Erase(Resident& resident);
+  // Takes it out of the table and all lists.
+  std::unique_ptr<Resident> Take(Resident& resident);
   std::size_t size() const;
 
   // Moves it to the young end of by_use.

@@ -1,0 +1,273 @@
+// Requests and sessions: from the client to the logic server and back.
+#include "cell/gateway/gateway.h"
+
+#include <algorithm>
+
+#include "cell/gateway/json.h"
+#include "cell/gateway/socket.h"
+#include "cell/logic/logic.h"
+
+namespace baiwan::cell {
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+constexpr Nanos kSweep = kSecond;
+
+}  // namespace
+
+Gateway::Gateway(NodeContext& node, const GatewayOptions& options,
+                 const placement::PlacementTable& table, GatewayOf gateway_of, ExtraRoutes extra)
+    : node_(node),
+      options_(options),
+      table_(table),
+      gateway_of_(std::move(gateway_of)),
+      extra_(std::move(extra)) {
+  sweep_ = node_.loop.After(kSweep, [this] { Sweep(); });
+}
+
+Gateway::~Gateway() { node_.loop.Cancel(sweep_); }
+
+void Gateway::SetLogic(LogicPort* logic) {
+  logic_ = logic;
+  if (logic != nullptr) return;
+  // Whatever was asked of it is of unknown fate now.
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    Entry& entry = *entries_[i];
+    if (entry.kind == Kind::kWebSocket) {
+      entry.socket->Close(1012, "the cell is restarting");
+    } else if (entry.kind != Kind::kFree) {
+      net::HttpExchange& exchange = *entry.exchange;
+      Free(entry, i);
+      Refuse(exchange, wire::REASON_NOT_READY);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- entries
+
+Gateway::Entry& Gateway::NewEntry(Kind kind, SessionId* id) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(entries_.size()));
+    entries_.push_back(std::make_unique<Entry>());
+  }
+  const std::uint32_t index = free_.back();
+  free_.pop_back();
+  Entry& entry = *entries_[index];
+  entry.kind = kind;
+  entry.left = 1;
+  entry.status = 200;
+  entry.results.clear();
+  ++entry.generation;
+  ++(kind == Kind::kWebSocket ? websockets_ : requests_);
+  *id = (SessionId{entry.generation} << 32) | (index + 1);
+  return entry;
+}
+
+Gateway::Entry* Gateway::Find(SessionId id) {
+  const auto index = static_cast<std::uint32_t>(id) - 1;
+  if (index >= entries_.size()) return nullptr;
+  Entry& entry = *entries_[index];
+  return entry.kind != Kind::kFree && entry.generation == id >> 32 ? &entry : nullptr;
+}
+
+void Gateway::Free(Entry& entry, std::uint32_t index) {
+  --(entry.kind == Kind::kWebSocket ? websockets_ : requests_);
+  entry.kind = Kind::kFree;
+  entry.exchange = nullptr;
+  free_.push_back(index);
+}
+
+// ---------------------------------------------------------------- asking
+
+void Gateway::Ask(net::HttpExchange& exchange, Kind kind, UserId user, wire::ClientFrame& frame,
+                  std::uint32_t answers) {
+  if (logic_ == nullptr) return Refuse(exchange, wire::REASON_NOT_READY);
+  if (requests_ >= options_.max_requests) return Refuse(exchange, wire::REASON_OVERLOADED);
+  SessionId id = 0;
+  Entry& entry = NewEntry(kind, &id);
+  entry.user = user;
+  entry.left = answers;
+  entry.exchange = &exchange;
+  entry.deadline = node_.clock.Monotonic() + options_.request_timeout;
+  frame.set_request_id(1);
+  exchange.set_context(id);
+  logic_->FromClient(*this, id, user, frame);
+}
+
+void Gateway::ToClient(SessionId session, const wire::ServerFrame& frame) {
+  Entry* entry = Find(session);
+  if (entry == nullptr) return;
+  if (entry->kind == Kind::kWebSocket) {
+    ++counters_.frames_out;
+    entry->socket->Send(frame);
+    return;
+  }
+  if (entry->left > 1 || !entry->results.empty()) {
+    CollectResult(*entry, frame);
+    if (--entry->left > 0) return;
+  }
+  net::HttpExchange& exchange = *entry->exchange;
+  const Kind kind = entry->kind;
+  text_.clear();
+  int status = entry->status;
+  if (!entry->results.empty()) {
+    text_ = "{\"results\":[" + entry->results + "]}";
+    Free(*entry, static_cast<std::uint32_t>(session) - 1);
+    return exchange.Reply(status, kJson, text_);
+  }
+  Free(*entry, static_cast<std::uint32_t>(session) - 1);
+  if (frame.refusals_size() > 0) return RefuseWith(exchange, frame.refusals(0));
+  switch (kind) {
+    case Kind::kChat:
+      return exchange.Reply(200, "text/plain", "OK");
+    case Kind::kUser:
+      AppendUserJson(frame.user(), &text_);
+      break;
+    case Kind::kPage:
+      AppendPageJson(frame.page(), &text_);
+      break;
+    case Kind::kCursor:
+      text_ = "{\"read\":true}";
+      break;
+    case Kind::kSubmitV1:
+      text_ = "{\"stored\":" + std::to_string(frame.stored()) + "}";
+      status = 201;
+      break;
+    case Kind::kFree:
+    case Kind::kWebSocket:
+      break;
+  }
+  exchange.Reply(status, kJson, text_);
+}
+
+void Gateway::CollectResult(Entry& entry, const wire::ServerFrame& frame) {
+  if (!entry.results.empty()) entry.results.push_back(',');
+  if (frame.refusals_size() > 0) {
+    // The request as a whole answers with the first thing that went wrong.
+    if (entry.status == 200) entry.status = StatusOf(frame.refusals(0).reason());
+    AppendRefusalJson(frame.refusals(0), &entry.results);
+  } else {
+    entry.results += "{\"stored\":" + std::to_string(frame.stored()) + "}";
+  }
+}
+
+void Gateway::Refuse(net::HttpExchange& exchange, wire::Reason reason, std::string_view detail) {
+  wire::Refusal refusal;
+  refusal.set_reason(reason);
+  refusal.set_detail(detail.data(), detail.size());
+  RefuseWith(exchange, refusal);
+}
+
+void Gateway::RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal) {
+  ++counters_.refused;
+  const int status = StatusOf(refusal.reason());
+  std::string body;
+  AppendRefusalJson(refusal, &body);
+  net::Headers extra;
+  if (status == 429 || status == 503) extra.emplace_back("Retry-After", "1");
+  exchange.Reply(status, kJson, body, extra);
+}
+
+void Gateway::OnAbandoned(net::HttpExchange& exchange) {
+  Entry* entry = Find(exchange.context());
+  if (entry == nullptr || entry->exchange != &exchange) return;
+  if (logic_ != nullptr) logic_->SessionClosed(*this, exchange.context(), entry->user);
+  Free(*entry, static_cast<std::uint32_t>(exchange.context()) - 1);
+}
+
+void Gateway::Sweep() {
+  const Nanos now = node_.clock.Monotonic();
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    Entry& entry = *entries_[i];
+    if (entry.kind == Kind::kFree || entry.kind == Kind::kWebSocket || entry.deadline > now) {
+      continue;
+    }
+    ++counters_.timeouts;
+    net::HttpExchange& exchange = *entry.exchange;
+    const SessionId id = exchange.context();
+    if (logic_ != nullptr) logic_->SessionClosed(*this, id, entry.user);
+    Free(entry, i);
+    Refuse(exchange, wire::REASON_TIMEOUT);
+  }
+  sweep_ = node_.loop.After(kSweep, [this] { Sweep(); });
+}
+
+// ---------------------------------------------------------------- WebSockets
+
+void Gateway::Connect(net::HttpExchange& exchange, std::string_view query) {
+  if (!exchange.request().wants_websocket) {
+    return Refuse(exchange, wire::REASON_BAD_REQUEST, "this path takes WebSocket connections");
+  }
+  if (logic_ == nullptr) return Refuse(exchange, wire::REASON_NOT_READY);
+  std::string format;
+  if (net::QueryValue(query, "format", &format) && format != "json" && format != "binary") {
+    return Refuse(exchange, wire::REASON_BAD_REQUEST, "format is json or binary");
+  }
+  SessionId id = 0;
+  Entry& entry = NewEntry(Kind::kWebSocket, &id);
+  entry.user = 0;
+  entry.socket = std::make_unique<Socket>(*this, id, format == "json");
+  std::unique_ptr<net::WebSocket> socket = exchange.Upgrade(entry.socket.get());
+  if (socket == nullptr) {
+    entry.socket.reset();
+    Free(entry, static_cast<std::uint32_t>(id) - 1);
+    return;
+  }
+  ++counters_.connects;
+  entry.socket->Attach(std::move(socket));
+}
+
+void Gateway::OnSocketFrame(SessionId id, wire::ClientFrame& frame) {
+  Entry& entry = *Find(id);
+  ++counters_.frames_in;
+  Socket& socket = *entry.socket;
+  if (frame.request_id() == 0 && frame.has_read()) frame.set_request_id(1);
+  if (static_cast<std::uint32_t>(frame.submits_size()) > options_.max_submits_per_frame) {
+    return socket.Close(1008, "too many messages in one frame");
+  }
+  if (entry.user == 0) {
+    if (!frame.has_connect()) return socket.Close(1008, "the first frame is a connect");
+    const UserId user = frame.connect().user();
+    if (user == 0 || user > kMaxUserId) return socket.Close(1008, "no user has that number");
+    if (const CellId cell = table_.CellOf(user); cell != options_.cell) {
+      ++counters_.redirected;
+      return socket.Close(1008, "served by " + gateway_of_(cell));
+    }
+    entry.user = user;
+  } else if (frame.has_connect()) {
+    return socket.Close(1008, "connect comes once");
+  }
+  if (logic_ == nullptr) return socket.Close(1012, "the cell is restarting");
+  logic_->FromClient(*this, id, entry.user, frame);
+}
+
+void Gateway::OnSocketPaused(SessionId id, bool paused) {
+  const Entry& entry = *Find(id);
+  if (logic_ != nullptr && entry.user != 0) {
+    logic_->SessionPaused(*this, id, entry.user, paused);
+  }
+}
+
+void Gateway::OnSocketClosed(SessionId id) {
+  Entry& entry = *Find(id);
+  if (logic_ != nullptr && entry.user != 0) logic_->SessionClosed(*this, id, entry.user);
+  // The socket is in the middle of telling us: it goes when it has finished.
+  node_.loop.Post([socket = std::shared_ptr<Socket>(std::move(entry.socket))] {});
+  Free(entry, static_cast<std::uint32_t>(id) - 1);
+}
+
+void Gateway::WriteMetrics(MetricsSink& sink) const {
+  const GatewayCounters& c = counters_;
+  sink.Counter("gateway_requests_total", "HTTP requests", c.requests);
+  sink.Counter("gateway_frames_in_total", "WebSocket frames from clients", c.frames_in);
+  sink.Counter("gateway_frames_out_total", "WebSocket frames to clients", c.frames_out);
+  sink.Counter("gateway_connects_total", "WebSocket sessions begun", c.connects);
+  sink.Counter("gateway_refused_total", "requests answered with 400 or above", c.refused);
+  sink.Counter("gateway_redirected_total", "requests for users of other cells", c.redirected);
+  sink.Counter("gateway_timeouts_total", "requests that got no answer in time", c.timeouts);
+  sink.Gauge("gateway_websockets", "WebSocket sessions", static_cast<double>(websockets_));
+  sink.Gauge("gateway_requests_waiting", "HTTP requests that wait for the logic server",
+             static_cast<double>(requests_));
+}
+
+}  // namespace baiwan::cell

@@ -1,0 +1,136 @@
+// The gateway of one cell: the HTTP and WebSocket front for clients.
+//
+// It speaks the source's interface (/api), the REST interface (/v1) and /v1/connect, turns each
+// into client frames for the logic server, and its answers back. It decides nothing about messages;
+// it keeps load and nonsense away: connections, frames, bodies and requests under way are bounded,
+// and what cannot be taken is refused with a status, a JSON body and, where it helps, Retry-After.
+//
+// Threads: one loop. Failure: while the logic server is away requests get 503 and WebSockets are
+// closed with 1012; a request that is not answered in time gets 504.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/node_context.h"
+#include "cell/ports.h"
+#include "net/http.h"
+#include "placement/placement.h"
+#include "wire/client.pb.h"
+
+namespace baiwan::cell {
+
+struct GatewayOptions {
+  CellId cell = 0;
+  std::uint32_t max_requests = 8192;  // HTTP requests that wait for the logic server
+  std::uint32_t max_submits_per_frame = 1024;
+  std::uint32_t max_body = 64 << 10;  // bytes of a message
+  Nanos request_timeout = 5 * kSecond;
+  std::size_t push_high_water = 512 << 10;  // unsent bytes at which pushes stop
+};
+
+struct GatewayCounters {
+  std::uint64_t requests = 0;   // HTTP requests
+  std::uint64_t frames_in = 0;  // WebSocket frames
+  std::uint64_t frames_out = 0;
+  std::uint64_t connects = 0;    // WebSocket sessions begun
+  std::uint64_t refused = 0;     // answered with a status of 400 or above
+  std::uint64_t redirected = 0;  // users of other cells
+  std::uint64_t timeouts = 0;
+};
+
+// Answers what is not about messages: /metrics, /status, /healthz … True if it has answered.
+using ExtraRoutes = std::function<bool(net::HttpExchange&)>;
+// The address of the gateway that serves a cell, "host:port"; empty if nobody knows.
+using GatewayOf = std::function<std::string(CellId)>;
+
+class Gateway final : public net::HttpService, public ClientPort, public MetricsSource {
+ public:
+  Gateway(NodeContext& node, const GatewayOptions& options, const placement::PlacementTable& table,
+          GatewayOf gateway_of, ExtraRoutes extra);
+  ~Gateway() override;
+
+  // The logic server of this cell; null while it is away.
+  void SetLogic(LogicPort* logic);
+
+  // net::HttpService
+  void OnRequest(net::HttpExchange& exchange) override;
+  void OnAbandoned(net::HttpExchange& exchange) override;
+
+  // ClientPort
+  void ToClient(SessionId session, const wire::ServerFrame& frame) override;
+
+  void WriteMetrics(MetricsSink& sink) const override;
+  const GatewayCounters& counters() const { return counters_; }
+  std::size_t websockets() const { return websockets_; }
+
+ private:
+  enum class Kind : std::uint8_t { kFree, kUser, kChat, kPage, kSubmitV1, kCursor, kWebSocket };
+  class Socket;
+  // A request or a connection; its index and generation make the SessionId.
+  struct Entry {
+    Kind kind = Kind::kFree;
+    std::uint32_t generation = 0;
+    std::uint32_t left = 0;  // answers still to come (several messages in one request)
+    UserId user = 0;
+    Nanos deadline = 0;
+    net::HttpExchange* exchange = nullptr;
+    std::unique_ptr<Socket> socket;
+    std::string results;  // of several messages, JSON so far
+    int status = 200;
+  };
+
+  // routes.cc
+  void Route(net::HttpExchange& exchange, std::string_view path, std::string_view query);
+  void RouteApi(net::HttpExchange& exchange, std::string_view rest, std::string_view query);
+  void RouteV1(net::HttpExchange& exchange, std::string_view rest, std::string_view query);
+  void RouteUser(net::HttpExchange& exchange, UserId user, std::string_view what,
+                 std::string_view query);
+  void Chat(net::HttpExchange& exchange, std::string_view user, std::string_view peer,
+            std::string_view send_id, std::string_view query);
+  void ReadBoxOf(net::HttpExchange& exchange, UserId user, wire::BoxName box,
+                 std::string_view query);
+  void PostMessages(net::HttpExchange& exchange, UserId user);
+  void PutCursor(net::HttpExchange& exchange, UserId user);
+  void Connect(net::HttpExchange& exchange, std::string_view query);
+  // Elsewhere or nowhere: answers and returns false.
+  bool Here(net::HttpExchange& exchange, UserId user);
+  bool NeedMethod(net::HttpExchange& exchange, std::string_view method);
+
+  void Ask(net::HttpExchange& exchange, Kind kind, UserId user, wire::ClientFrame& frame,
+           std::uint32_t answers = 1);
+  void CollectResult(Entry& entry, const wire::ServerFrame& frame);
+  void Refuse(net::HttpExchange& exchange, wire::Reason reason, std::string_view detail = {});
+  void RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal);
+
+  Entry& NewEntry(Kind kind, SessionId* id);
+  Entry* Find(SessionId id);
+  void Free(Entry& entry, std::uint32_t index);
+  void OnSocketFrame(SessionId id, wire::ClientFrame& frame);
+  void OnSocketPaused(SessionId id, bool paused);
+  void OnSocketClosed(SessionId id);
+  void Sweep();
+
+  NodeContext& node_;
+  const GatewayOptions options_;
+  const placement::PlacementTable& table_;
+  const GatewayOf gateway_of_;
+  const ExtraRoutes extra_;
+  LogicPort* logic_ = nullptr;
+
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<std::uint32_t> free_;
+  std::size_t websockets_ = 0;
+  std::size_t requests_ = 0;
+  wire::ClientFrame frame_;  // reused
+  std::string text_;         // reused
+  TimerId sweep_ = 0;
+  GatewayCounters counters_;
+};
+
+}  // namespace baiwan::cell

@@ -1,0 +1,37 @@
+// The gateway's JSON bodies.
+//
+// What is written often is written by hand into a string that the caller reuses; what is read is
+// read by a library, in the .cc. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "wire/client.pb.h"
+
+namespace baiwan::cell {
+
+// {"SendId":…,"ReceiveId":…,"SendAckId":…,"ClientReceiveId":…,"friends":["2","17"]}: the source's.
+void AppendUserJson(const wire::UserInfo& user, std::string* out);
+// {"messages":[…],"next":…}; a body that is not UTF-8 comes as body_base64.
+void AppendPageJson(const wire::BoxPage& page, std::string* out);
+// {"error":…,"message":…}, with send_id and window_end where the refusal has them.
+void AppendRefusalJson(const wire::Refusal& refusal, std::string* out);
+// A JSON string with its quotes. `text` must be UTF-8.
+void AppendJsonString(std::string_view text, std::string* out);
+bool IsUtf8(std::string_view text);
+std::string Base64(std::string_view data);
+bool Base64Decode(std::string_view text, std::string* out);
+
+// POST /v1/users/{id}/messages: one message, or {"messages":[…]}, at most `max`. The error is a
+// sentence.
+Result<std::vector<wire::Submit>, std::string> ParseMessages(std::string_view body,
+                                                             std::size_t max);
+// PUT /v1/users/{id}/cursor: {"read_up_to":n}.
+Result<Seq, std::string> ParseCursor(std::string_view body);
+
+}  // namespace baiwan::cell

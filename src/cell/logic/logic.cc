@@ -1,0 +1,292 @@
+// Turns, commits, snapshots and eviction.
+#include "cell/logic/logic.h"
+
+#include <algorithm>
+
+namespace baiwan::cell {
+
+using wire::CommitBatch;
+
+namespace {
+
+constexpr std::uint32_t kEvictLook = 256;  // residents looked at in one turn
+
+Resident& ResidentOf(const CommitBatch::User& u) {
+  return *static_cast<Resident*>(static_cast<mailbox::User*>(u.owner)->context);
+}
+
+}  // namespace
+
+Logic::Logic(NodeContext& node, const LogicOptions& options, const placement::PlacementTable& table,
+             store::Store& store)
+    : node_(node),
+      options_(options),
+      table_(table),
+      store_(store),
+      open_(std::make_unique<CommitBatch>()),
+      spare_(std::make_unique<CommitBatch>()) {
+  open_->set_number(next_batch_++);
+  node_.loop.AddTurnHook(this);
+}
+
+Logic::~Logic() {
+  *alive_ = false;
+  node_.loop.Cancel(audit_timer_);
+  node_.loop.RemoveTurnHook(this);
+}
+
+void Logic::Start() {
+  for (const PartitionId partition : table_.PartitionsOf(options_.cell)) {
+    store_.ForEachUser(partition, [this](const wire::UserRecord& record) {
+      if (record.pending()) recover_.push_back(record.user);
+    });
+  }
+  if (!recover_.empty()) {
+    node_.log.Info("cell {}: {} users have messages on their way", options_.cell, recover_.size());
+  }
+  Audit();
+}
+
+std::size_t Logic::pending_users() const { return recover_.size() + residents_.by_pending.size(); }
+
+bool Logic::AtRest() const {
+  return under_way_ == nullptr && open_->empty() && recover_.empty() && loading_.empty() &&
+         residents_.by_pending.empty();
+}
+
+// ---------------------------------------------------------------- turns
+
+void Logic::OnTurnEnd() {
+  ++turn_;
+  AnswerLocally();
+  RecoverMore();
+  StartLoads();
+  if (under_way_ == nullptr) {
+    if (node_.budget.over_soft()) Evict();
+    Seal();
+  }
+  SendPeers();
+  TellSessions();
+  MaybeDrained();
+}
+
+void Logic::Seal() {
+  const Lsn before = store_.next_lsn() - 1;
+  for (const CommitBatch::User& u : open_->users()) {
+    residents_.MarkChanged(ResidentOf(u), before);
+  }
+  AddSnapshots();
+  if (open_->empty()) {
+    // Forwards that changed nothing (duplicates, strangers) have been dealt with all the same.
+    for (CellId cell = 0; cell < paths_.size(); ++cell) {
+      if (paths_[cell] == nullptr) continue;
+      Path& p = *paths_[cell];
+      if (p.in_told != p.in_bytes && !p.listed_reply) {
+        p.listed_reply = true;
+        dirty_reply_.push_back(cell);
+      }
+      p.in_sealed = p.in_bytes;
+    }
+    return;
+  }
+  for (auto& path : paths_) {
+    if (path != nullptr) path->in_sealed = path->in_bytes;
+  }
+  sealed_at_ = node_.clock.Monotonic();
+  counters_.wait_nanos +=
+      static_cast<std::uint64_t>(open_since_ > 0 ? sealed_at_ - open_since_ : 0);
+  open_since_ = 0;
+  under_way_ = std::move(open_);
+  open_ = std::move(spare_);
+  open_->set_number(next_batch_++);
+  store_.Commit(*under_way_, [this, alive = alive_](store::StoreError error) {
+    if (*alive) Committed(error);
+  });
+}
+
+void Logic::Committed(store::StoreError error) {
+  if (error != store::StoreError{}) {
+    // Nothing of this commit was shown to anybody; what is true now only a restart can find out.
+    node_.fatal.Die(fmt::format("cell {}: a commit failed: {}", options_.cell, Message(error)));
+    return;
+  }
+  const std::unique_ptr<CommitBatch> batch = std::move(under_way_);
+  ++counters_.commits;
+  counters_.commit_messages += batch->messages();
+  counters_.commit_nanos += static_cast<std::uint64_t>(node_.clock.Monotonic() - sealed_at_);
+  for (const CommitBatch::User& u : batch->users()) {
+    Resident& r = ResidentOf(u);
+    const Seq acked = r.user.counters().send_ack_id;
+    const mailbox::Released released = r.user.Release(*batch, u, *this);
+    counters_.stored += u.out.count;
+    counters_.delivered += u.in.count;
+    counters_.acknowledged += r.user.counters().send_ack_id - acked;
+    residents_.SetPending(r, r.user.pending());
+    if (released.stored) AnswerWaiters(r);
+    if (released.stored || released.delivered) {
+      for (const auto& s : r.sessions) MarkDirty(r, *s);
+    }
+    if (released.received) PushFrom(r, *batch, u);
+    Recharge(r);
+  }
+  for (CellId cell = 0; cell < paths_.size(); ++cell) {
+    if (paths_[cell] == nullptr || paths_[cell]->in_told == paths_[cell]->in_sealed) continue;
+    if (paths_[cell]->listed_reply) continue;
+    paths_[cell]->listed_reply = true;
+    dirty_reply_.push_back(cell);
+  }
+  FinishSnapshots();
+  batch->Clear();
+  spare_ = std::make_unique<CommitBatch>(std::move(*batch));
+}
+
+// ---------------------------------------------------------------- snapshots and eviction
+
+void Logic::Snapshot(Resident& r) {
+  open_->AddSnapshot(r.user.partition(), r.user.ToRecord(*open_), r.user.heads());
+  residents_.MarkClean(r);
+  snapshotted_.push_back(&r);
+  ++counters_.snapshots;
+}
+
+// Called when nothing is under way and the batch is about to be sealed: a user's applied state is
+// then exactly what is durable plus this batch.
+void Logic::AddSnapshots() {
+  for (const CommitBatch::User& u : open_->users()) {
+    Resident& r = ResidentOf(u);
+    if (r.rewound) Snapshot(r);
+  }
+  if (!checkpointing_ && (refuse_all_ ? !residents_.by_change.empty() : store_.CheckpointDue())) {
+    checkpointing_ = true;
+    checkpoint_target_ = store_.next_lsn() - 1;
+  }
+  if (!checkpointing_) return;
+  auto& changed = residents_.by_change;
+  std::uint32_t room = options_.snapshots_per_commit;
+  while (room > 0 && !changed.empty() && changed.front().first_change <= checkpoint_target_) {
+    Snapshot(changed.front());
+    --room;
+  }
+  if (!changed.empty() && changed.front().first_change <= checkpoint_target_) return;
+  open_->SetCheckpoint(changed.empty() ? store_.next_lsn() - 1 : changed.front().first_change);
+  checkpointing_ = false;
+}
+
+void Logic::FinishSnapshots() {
+  for (Resident* r : snapshotted_) {
+    if (r->rewound) {
+      // Everything since the friend's store went back has to be found in the outbox again.
+      std::unique_ptr<Resident> taken = residents_.Take(*r);
+      const wire::UserRecord record = taken->user.ToRecord(*open_);
+      const PartitionId partition = taken->user.partition();
+      taken->user = mailbox::User(record, partition);
+      taken->user.context = taken.get();
+      taken->rewound = false;
+      Loading& loading = loading_[record.user];
+      loading.started = true;
+      loading.restoring = std::move(taken);
+      ++loads_;
+      ++counters_.rewinds;
+      RestoreMore(record.user);
+    } else if (r->evicting) {
+      r->evicting = false;
+      const bool untouched = r->sessions.empty() && r->waiters.empty() &&
+                             r->user.last_batch() != open_->number() && !r->refilling;
+      if (untouched) Drop(*r);
+    }
+  }
+  snapshotted_.clear();
+}
+
+void Logic::Evict() {
+  std::uint32_t looked = 0;
+  auto it = residents_.by_use.begin();
+  while (it != residents_.by_use.end() && looked++ < kEvictLook && node_.budget.over_soft()) {
+    Resident& r = *it++;
+    const bool busy = !r.sessions.empty() || !r.waiters.empty() || r.user.pending() ||
+                      r.user.reorder_bytes() > 0 || r.refilling || r.evicting || r.rewound;
+    if (busy || !r.user.idle(open_->number())) continue;
+    ++counters_.evictions;
+    if (!r.by_change.is_linked() && r.user.last_batch() != open_->number()) {
+      Drop(r);
+    } else {
+      r.evicting = true;
+      Snapshot(r);
+    }
+  }
+}
+
+void Logic::Recharge(Resident& r) {
+  const std::uint64_t now = sizeof(Resident) + r.user.memory() + r.sessions.size() * 256;
+  if (now > r.charged) {
+    node_.budget.ChargeAlways(Account::kUsers, now - r.charged);
+  } else {
+    node_.budget.Release(Account::kUsers, r.charged - now);
+  }
+  r.charged = now;
+}
+
+void Logic::Drop(Resident& r) {
+  node_.budget.Release(Account::kUsers, r.charged);
+  residents_.Erase(r);
+}
+
+// ---------------------------------------------------------------- stopping
+
+void Logic::Drain(std::function<void()> done) {
+  refuse_all_ = true;
+  drained_ = std::move(done);
+  node_.loop.Post([this, alive = alive_] {
+    if (*alive) MaybeDrained();
+  });
+}
+
+void Logic::MaybeDrained() {
+  if (!drained_ || under_way_ != nullptr || !open_->empty() || checkpointing_) return;
+  if (!residents_.by_change.empty()) return;
+  std::exchange(drained_, nullptr)();
+}
+
+// ---------------------------------------------------------------- metrics
+
+void Logic::WriteMetrics(MetricsSink& sink) const {
+  const LogicCounters& c = counters_;
+  sink.Counter("submits_total", "messages that clients submitted, repeats included", c.submits);
+  sink.Counter("repeats_total", "submissions that were known already", c.repeats);
+  sink.Counter("stored_total", "messages made durable in an outbox", c.stored);
+  sink.Counter("forwarded_total", "messages given to the friend's cell, repeats included",
+               c.forwarded);
+  sink.Counter("resent_total", "messages forwarded again", c.resent);
+  sink.Counter("delivered_total", "messages made durable in an inbox", c.delivered);
+  sink.Counter("duplicates_total", "forwards that were here already", c.duplicates);
+  sink.Counter("gaps_total", "forwards that came before their turn", c.gaps);
+  sink.Counter("acknowledged_total", "messages known to be in the friend's store", c.acknowledged);
+  sink.Counter("offers_total", "pairs offered in new sessions", c.offers);
+  sink.Counter("unknown_users_total", "pairs that the friend's cell does not know",
+               c.unknown_users);
+  sink.Counter("diverged_total", "pairs stopped because two stores disagree", c.diverged);
+  sink.Counter("rewinds_total", "users gone back because a friend's store did", c.rewinds);
+  sink.Counter("pushed_total", "messages pushed to devices", c.pushed);
+  sink.Counter("reads_total", "pages of boxes read", c.reads);
+  sink.Counter("loads_total", "users loaded", c.loads);
+  sink.Counter("evictions_total", "users evicted", c.evictions);
+  sink.Counter("snapshots_total", "snapshots written", c.snapshots);
+  sink.Counter("commits_total", "group commits", c.commits);
+  sink.Counter("commit_messages_total", "messages in group commits, both boxes", c.commit_messages);
+  sink.Counter("commit_seconds_total", "time from sealing a commit to its being durable",
+               static_cast<double>(c.commit_nanos) / kSecond);
+  sink.Counter("queue_wait_seconds_total", "time that the oldest work of each commit waited",
+               static_cast<double>(c.wait_nanos) / kSecond);
+  for (int i = 1; i < wire::Reason_ARRAYSIZE; ++i) {
+    const auto reason = static_cast<wire::Reason>(i);
+    sink.Counter("refused_total", "submissions refused, by reason",
+                 static_cast<double>(c.refused[static_cast<std::size_t>(i)]),
+                 fmt::format("reason=\"{}\"", CodeOf(reason)));
+  }
+  sink.Gauge("resident_users", "users in memory", static_cast<double>(residents_.size()));
+  sink.Gauge("pending_users", "users with messages on their way",
+             static_cast<double>(pending_users()));
+  sink.Gauge("loading_users", "users being loaded", static_cast<double>(loading_.size()));
+}
+
+}  // namespace baiwan::cell

@@ -1,0 +1,249 @@
+// The logic server of one cell: all message processing for the users of its partitions.
+//
+// It joins the pure rules (mailbox) with the store: in each turn it applies what came to the users
+// concerned, and at the turn's end seals one batch and hands it to the commit stream. While that
+// commit is under way the next batch gathers, so batches grow with load. When it is durable, what
+// it covers is released: counters to clients, forwards to friends' cells, acknowledgements, pushes.
+//
+// At most one commit is under way, so a user's state when a batch is sealed is exactly "durable
+// plus this batch", which is what a snapshot that rides with it holds.
+//
+// Threads: one loop. Failure: a commit that fails ends the node (Fatal): nothing of it was shown,
+// and a restart finds what is true. A user whose records do not read back is refused by name; all
+// others go on. Bounds: users and what is parked for them are charged to the budget's users
+// account; see LogicOptions for the rest.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/node_context.h"
+#include "cell/logic/counters.h"
+#include "cell/logic/resident.h"
+#include "cell/ports.h"
+#include "mailbox/user.h"
+#include "placement/placement.h"
+#include "store/log/store.h"
+#include "wire/commit_batch.h"
+#include "wire/peer.pb.h"
+
+namespace baiwan::cell {
+
+struct LogicOptions {
+  CellId cell = 0;
+  mailbox::Limits mailbox;
+  std::uint32_t max_batch_messages = 32'768;  // a batch this full takes no submissions
+  std::size_t max_batch_bytes = 16 << 20;     // likewise
+  std::size_t path_credit = 1 << 20;          // bytes of forwards under way to one cell
+  std::uint32_t max_loads = 256;              // users being loaded at once
+  std::uint32_t max_parked = 256;             // frames that wait for one user's load
+  std::uint32_t max_devices = 8;              // connections of one user
+  std::uint32_t page_messages = 1000;         // most messages in one page of a box
+  std::size_t page_bytes = 256 << 10;         // bodies in one page, about
+  std::uint32_t snapshots_per_commit = 500;   // while a checkpoint is being taken
+  std::uint32_t heartbeat_s = 240;            // told to clients
+  Nanos audit_interval = 30 * kSecond;
+  // Sends the outcome of a submission of unknown fate back after this long.
+  std::uint32_t retry_after_ms = 200;
+};
+
+class Logic final : public LogicPort,
+                    public PeerPort,
+                    public MetricsSource,
+                    private TurnHook,
+                    private mailbox::Outbound {
+ public:
+  // Everything named here outlives the logic server. Start before anything else.
+  Logic(NodeContext& node, const LogicOptions& options, const placement::PlacementTable& table,
+        store::Store& store);
+  ~Logic() override;
+
+  // The relay that reaches other cells; null while there is none.
+  void SetRelay(RelayPort* relay) { relay_ = relay; }
+  // Looks through the snapshots for users with something unacknowledged (blocks) and begins to
+  // bring them back.
+  void Start();
+  // Refuses new work, commits and releases what is under way, writes the snapshots of all changed
+  // users, then calls `done`. Part of stopping; bounded by the caller's deadline.
+  void Drain(std::function<void()> done);
+
+  // LogicPort
+  void FromClient(ClientPort& from, SessionId session, UserId user,
+                  const wire::ClientFrame& frame) override;
+  void SessionClosed(ClientPort& from, SessionId session, UserId user) override;
+  void SessionPaused(ClientPort& from, SessionId session, UserId user, bool paused) override;
+  void PortClosed(ClientPort& from) override;
+
+  // PeerPort
+  void PathUp(CellId to, Incarnation peer) override;
+  void PathDown(CellId to) override;
+  void FromPeer(CellId from, std::string_view batch) override;
+  void ReplyFromPeer(CellId from, std::string_view batch) override;
+
+  void WriteMetrics(MetricsSink& sink) const override;
+  const LogicCounters& counters() const { return counters_; }
+  Incarnation incarnation() const { return store_.incarnation(); }
+  std::size_t resident_users() const { return residents_.size(); }
+  std::size_t pending_users() const;
+  // Every store-side promise is kept and nothing is under way or waiting.
+  bool AtRest() const;
+
+ private:
+  // What waits for a user to be loaded: calls, made in order once it is there, or with null if it
+  // cannot be loaded, for the reason given.
+  using Parked = std::function<void(Resident*, wire::Reason)>;
+  struct Loading {
+    std::deque<Parked> parked;
+    std::uint64_t charged = 0;
+    bool started = false;
+    std::unique_ptr<Resident> restoring;  // loaded, its pending messages are being read
+  };
+  // Both directions between this cell and another one.
+  struct Path {
+    bool up = false;
+    bool may_rewind = false;  // its logic server is not the one we last spoke to
+    Incarnation peer = 0;
+    std::uint64_t session = 0;   // ours, as sender
+    std::uint64_t sent = 0;      // bytes of forwards in this session
+    std::uint64_t consumed = 0;  // of these, dealt with by the receiver
+    std::deque<UserId> refill;   // users that wait for credit, or have something to read back
+    wire::PeerBatch out;
+    std::size_t out_bytes = 0;
+    std::uint64_t in_session = 0;  // the peer's, as receiver
+    std::uint64_t in_bytes = 0;
+    std::uint64_t in_sealed = 0;
+    std::uint64_t in_told = 0;
+    wire::PeerBatch reply;
+    bool listed_out = false;
+    bool listed_reply = false;
+  };
+  struct LocalAnswer {  // between two users of this cell, for the end of the turn
+    enum class Kind : std::uint8_t { kAck, kGap, kOffer } kind;
+    UserId to;
+    UserId from;
+    Seq a;
+    Seq b;
+  };
+
+  // logic.cc: turns, commits
+  void OnTurnEnd() override;
+  void Seal();
+  void Committed(store::StoreError error);
+  void AddSnapshots();
+  void Snapshot(Resident& r);
+  void FinishSnapshots();
+  void Changed(Resident& r);
+  void Evict();
+  void Recharge(Resident& r);
+  void Drop(Resident& r);
+  void MaybeDrained();
+
+  // users.cc: loading
+  void WithUser(UserId user, std::size_t parked_bytes, Parked work);
+  void StartLoads();
+  void Loaded(UserId user, Result<wire::UserRecord, store::StoreError> record);
+  void RestoreMore(UserId user);
+  void FinishLoad(UserId user, std::unique_ptr<Resident> resident, wire::Reason failed);
+  void RecoverMore();
+
+  // clients.cc
+  void OnFrame(Resident& r, ClientPort& from, SessionId session, const wire::ClientFrame& frame);
+  void OnConnect(Resident& r, ClientPort& from, SessionId session, const wire::Connect& connect);
+  void OnSubmit(Resident& r, ClientPort& from, SessionId session, const wire::Submit& submit,
+                std::uint64_t request_id, wire::ReplyWhen when);
+  void OnRead(Resident& r, ClientPort& from, SessionId session, const wire::ReadBox& read,
+              std::uint64_t request_id);
+  void CompareWithOutbox(Resident& r, ClientPort& from, SessionId session,
+                         const wire::Submit& submit, std::uint64_t request_id);
+  void Refuse(Resident* r, ClientPort& from, SessionId session, std::uint64_t request_id,
+              Seq send_id, wire::Reason reason, std::string detail = {});
+  void RefuseFrame(ClientPort& from, SessionId session, const wire::ClientFrame& frame,
+                   wire::Reason reason);
+  void ReplyStored(ClientPort& from, SessionId session, std::uint64_t request_id, Seq stored);
+  void FillUser(const mailbox::User& user, wire::UserInfo* out) const;
+  Session* FindSession(Resident& r, const ClientPort& port, SessionId session) const;
+  void MarkDirty(Resident& r, Session& s);
+  void TellSessions();
+  void AnswerWaiters(Resident& r);
+  void PushFrom(Resident& r, const wire::CommitBatch& batch, const wire::CommitBatch::User& of);
+  void CatchUp(Resident& r, Session& s);
+
+  // peers.cc
+  Sent Forward(mailbox::User& from, const wire::Message& message) override;
+  void Offer(mailbox::User& from, UserId receiver, Seq first, Seq last) override;
+  void Ack(mailbox::User& receiver, UserId sender, Seq upto) override;
+  void Gap(mailbox::User& receiver, UserId sender, Seq next) override;
+  void Deliver(CellId from_cell, Resident* r, wire::Reason failed, UserId receiver,
+               const wire::Message& message);
+  void Offered(CellId from_cell, Resident* r, UserId receiver, UserId sender, Seq first, Seq last);
+  void OnAck(Resident& r, UserId from, Seq upto);
+  void OnGap(Resident& r, UserId from, Seq next, bool may_rewind);
+  void OnNotice(Resident& r, const wire::PairNotice& notice);
+  void Notice(CellId to, UserId sender, UserId receiver, wire::NoticeCode code);
+  void StartSessions(Resident& r);
+  void WantRefill(Resident& r, CellId cell);
+  void Refill(CellId cell);
+  void RefillUser(Resident& r);
+  void AnswerLocally();
+  void OnLocalAnswer(Resident& r, const LocalAnswer& answer);
+  void SendPeers();
+  void Audit();
+  Path& PathTo(CellId cell);
+  bool Reaches(CellId cell) const;
+  static std::size_t CreditBytes(std::size_t body) { return body + 48; }
+
+  NodeContext& node_;
+  const LogicOptions options_;
+  const placement::PlacementTable& table_;
+  store::Store& store_;
+  RelayPort* relay_ = nullptr;
+
+  Residents residents_;
+  std::map<UserId, Loading> loading_;
+  std::deque<UserId> load_queue_;
+  std::uint32_t loads_ = 0;
+  std::deque<UserId> recover_;  // pending users found at start, not loaded yet
+  std::uint64_t turn_ = 0;
+
+  std::unique_ptr<wire::CommitBatch> open_;       // being gathered
+  std::unique_ptr<wire::CommitBatch> under_way_;  // null: no commit is under way
+  std::unique_ptr<wire::CommitBatch> spare_;
+  std::uint64_t next_batch_ = 1;
+  Nanos open_since_ = 0;
+  Nanos sealed_at_ = 0;
+  bool refuse_all_ = false;  // stopping
+  std::function<void()> drained_;
+
+  bool checkpointing_ = false;
+  Lsn checkpoint_target_ = 0;
+  std::vector<Resident*> snapshotted_;  // with the commit under way
+
+  std::vector<Resident*> told_;               // residents with dirty sessions
+  std::vector<std::unique_ptr<Path>> paths_;  // by cell
+  std::vector<CellId> dirty_out_;
+  std::vector<CellId> dirty_reply_;
+  std::deque<LocalAnswer> local_;
+  wire::PeerBatch in_;   // reused
+  std::string encoded_;  // reused
+  std::uint64_t next_session_ = 1;
+  TimerId audit_timer_ = 0;
+
+  LogicCounters counters_;
+  // Callbacks of the store and the loop find out by this whether the server is still there.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// The HTTP status of a refusal.
+int StatusOf(wire::Reason reason);
+// Its name in JSON bodies, e.g. "not_friend".
+const char* CodeOf(wire::Reason reason);
+// A sentence about it.
+const char* Describe(wire::Reason reason);
+
+}  // namespace baiwan::cell

@@ -1,0 +1,429 @@
+// Between cells: forwards, offers, acknowledgements, credit; and the same within this cell.
+#include <algorithm>
+#include <utility>
+
+#include "cell/logic/logic.h"
+
+namespace baiwan::cell {
+namespace {
+
+constexpr std::uint32_t kRefillPage = 256;      // messages
+constexpr std::size_t kRefillBytes = 64 << 10;  // bodies
+constexpr std::size_t kFlushBytes = 256 << 10;  // a peer batch this large leaves at once
+
+}  // namespace
+
+Logic::Path& Logic::PathTo(CellId cell) {
+  if (cell >= paths_.size()) paths_.resize(cell + 1);
+  if (paths_[cell] == nullptr) paths_[cell] = std::make_unique<Path>();
+  return *paths_[cell];
+}
+
+bool Logic::Reaches(CellId cell) const {
+  return cell == options_.cell ||
+         (cell < paths_.size() && paths_[cell] != nullptr && paths_[cell]->up);
+}
+
+// ---------------------------------------------------------------- sending
+
+Logic::Sent Logic::Forward(mailbox::User& from, const wire::Message& message) {
+  const CellId cell = table_.CellOf(message.peer);
+  if (cell == options_.cell) {
+    ++counters_.forwarded;
+    wire::Message in = message;
+    in.peer = from.id();
+    if (Resident* r = residents_.Find(message.peer)) {
+      Deliver(cell, r, wire::REASON_NONE, message.peer, in);
+      return Sent::kSent;
+    }
+    WithUser(message.peer, message.body.size(),
+             [this, cell, receiver = message.peer, in, body = std::string(message.body)](
+                 Resident* r, wire::Reason failed) mutable {
+               in.body = body;
+               Deliver(cell, r, failed, receiver, in);
+             });
+    return Sent::kSent;
+  }
+  Path& p = PathTo(cell);
+  if (!p.up) return Sent::kNoPath;
+  const std::size_t bytes = CreditBytes(message.body.size());
+  if (p.sent != p.consumed && p.sent - p.consumed + bytes > options_.path_credit) {
+    p.refill.push_back(from.id());
+    return Sent::kNoCredit;
+  }
+  ++counters_.forwarded;
+  p.sent += bytes;
+  p.out_bytes += bytes;
+  wire::Forward* f = p.out.add_forwards();
+  f->set_sender(from.id());
+  f->set_receiver(message.peer);
+  f->set_pair_seq(message.pair_seq);
+  f->set_send_id(message.send_id);
+  f->set_checksum(message.checksum);
+  f->set_timestamp_ms(message.timestamp_ms);
+  f->set_body(message.body.data(), message.body.size());
+  if (!p.listed_out) {
+    p.listed_out = true;
+    dirty_out_.push_back(cell);
+  }
+  if (p.out_bytes > kFlushBytes) SendPeers();
+  return Sent::kSent;
+}
+
+void Logic::Offer(mailbox::User& from, UserId receiver, Seq first, Seq last) {
+  ++counters_.offers;
+  const CellId cell = table_.CellOf(receiver);
+  if (cell == options_.cell) {
+    local_.push_back({LocalAnswer::Kind::kOffer, receiver, from.id(), first, last});
+    return;
+  }
+  Path& p = PathTo(cell);
+  wire::PairOffer* o = p.out.add_offers();
+  o->set_sender(from.id());
+  o->set_receiver(receiver);
+  o->set_first(first);
+  o->set_last(last);
+  if (!std::exchange(p.listed_out, true)) dirty_out_.push_back(cell);
+}
+
+void Logic::Ack(mailbox::User& receiver, UserId sender, Seq upto) {
+  const CellId cell = table_.CellOf(sender);
+  if (cell == options_.cell) {
+    local_.push_back({LocalAnswer::Kind::kAck, sender, receiver.id(), upto, 0});
+    return;
+  }
+  Path& p = PathTo(cell);
+  wire::PairAck* a = p.reply.add_acks();
+  a->set_sender(sender);
+  a->set_receiver(receiver.id());
+  a->set_upto(upto);
+  if (!std::exchange(p.listed_reply, true)) dirty_reply_.push_back(cell);
+}
+
+void Logic::Gap(mailbox::User& receiver, UserId sender, Seq next) {
+  const CellId cell = table_.CellOf(sender);
+  if (cell == options_.cell) {
+    local_.push_back({LocalAnswer::Kind::kGap, sender, receiver.id(), next, 0});
+    return;
+  }
+  Path& p = PathTo(cell);
+  wire::PairGap* g = p.reply.add_gaps();
+  g->set_sender(sender);
+  g->set_receiver(receiver.id());
+  g->set_next(next);
+  if (!std::exchange(p.listed_reply, true)) dirty_reply_.push_back(cell);
+}
+
+void Logic::Notice(CellId to, UserId sender, UserId receiver, wire::NoticeCode code) {
+  if (to == options_.cell) return;  // the sender's own records say as much
+  Path& p = PathTo(to);
+  wire::PairNotice* n = p.reply.add_notices();
+  n->set_sender(sender);
+  n->set_receiver(receiver);
+  n->set_code(code);
+  if (!std::exchange(p.listed_reply, true)) dirty_reply_.push_back(to);
+}
+
+void Logic::SendPeers() {
+  for (const CellId cell : dirty_out_) {
+    Path& p = *paths_[cell];
+    p.listed_out = false;
+    p.out_bytes = 0;
+    p.out.set_incarnation(store_.incarnation());
+    p.out.set_session(p.session);
+    if (relay_ != nullptr) {
+      p.out.SerializeToString(&encoded_);
+      relay_->Send(cell, encoded_);
+    }
+    p.out.Clear();
+  }
+  dirty_out_.clear();
+  for (const CellId cell : dirty_reply_) {
+    Path& p = *paths_[cell];
+    p.listed_reply = false;
+    p.reply.set_incarnation(store_.incarnation());
+    p.reply.set_session(p.in_session);
+    p.reply.set_consumed(p.in_sealed);
+    p.in_told = p.in_sealed;
+    if (relay_ != nullptr) {
+      p.reply.SerializeToString(&encoded_);
+      relay_->Reply(cell, encoded_);
+    }
+    p.reply.Clear();
+  }
+  dirty_reply_.clear();
+}
+
+// ---------------------------------------------------------------- receiving
+
+void Logic::FromPeer(CellId from, std::string_view bytes) {
+  wire::PeerBatch& batch = in_;
+  if (!batch.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    node_.log.Error("cell {} sent a batch that cannot be read", from);
+    return;
+  }
+  Path& p = PathTo(from);
+  if (p.in_session != batch.session()) {
+    p.in_session = batch.session();
+    p.in_bytes = p.in_sealed = p.in_told = 0;
+  }
+  if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
+  wire::Message m;
+  for (const wire::Forward& f : batch.forwards()) {
+    m.peer = f.sender();
+    m.pair_seq = f.pair_seq();
+    m.send_id = f.send_id();
+    m.timestamp_ms = f.timestamp_ms();
+    m.checksum = f.checksum();
+    m.body = f.body();
+    const std::size_t credit = CreditBytes(f.body().size());
+    if (Resident* r = residents_.Find(f.receiver())) {
+      p.in_bytes += credit;
+      Deliver(from, r, wire::REASON_NONE, f.receiver(), m);
+      continue;
+    }
+    WithUser(f.receiver(), f.body().size(),
+             [this, from, m, body = f.body(), receiver = f.receiver(), credit,
+              session = p.in_session](Resident* r, wire::Reason failed) mutable {
+               m.body = body;
+               Path& path = PathTo(from);
+               if (path.in_session == session) path.in_bytes += credit;
+               Deliver(from, r, failed, receiver, m);
+             });
+  }
+  for (const wire::PairOffer& o : batch.offers()) {
+    WithUser(o.receiver(), 0, [this, from, o](Resident* r, wire::Reason failed) {
+      if (r == nullptr) {
+        Deliver(from, nullptr, failed, o.receiver(), {.peer = o.sender()});
+      } else {
+        Offered(from, r, o.receiver(), o.sender(), o.first(), o.last());
+      }
+    });
+  }
+}
+
+void Logic::Deliver(CellId from_cell, Resident* r, wire::Reason failed, UserId receiver,
+                    const wire::Message& message) {
+  if (r == nullptr) {
+    const auto code = failed == wire::REASON_UNKNOWN_USER ? wire::NOTICE_UNKNOWN_USER
+                      : failed == wire::REASON_WRONG_CELL ? wire::NOTICE_NOT_OWNER
+                                                          : wire::NOTICE_NOT_READY;
+    if (code == wire::NOTICE_UNKNOWN_USER) ++counters_.unknown_users;
+    return Notice(from_cell, message.peer, receiver, code);
+  }
+  switch (r->user.Deliver(message, *open_, *this)) {
+    case mailbox::Delivered::kAccepted:
+      if (r->touched_turn != turn_) {
+        r->touched_turn = turn_;
+        residents_.Touch(*r);
+      }
+      break;
+    case mailbox::Delivered::kDuplicate:
+      ++counters_.duplicates;
+      break;
+    case mailbox::Delivered::kGap:
+      ++counters_.gaps;
+      break;
+    case mailbox::Delivered::kNotFriend:
+      ++counters_.unknown_users;
+      Notice(from_cell, message.peer, receiver, wire::NOTICE_UNKNOWN_USER);
+      break;
+    case mailbox::Delivered::kDiverged:
+      ++counters_.diverged;
+      node_.log.Error("pair_diverged: {} to {}, pair sequence {}: this pair stops", message.peer,
+                      receiver, message.pair_seq);
+      Notice(from_cell, message.peer, receiver, wire::NOTICE_DIVERGED);
+      break;
+  }
+}
+
+void Logic::Offered(CellId from_cell, Resident* r, UserId receiver, UserId sender, Seq first,
+                    Seq last) {
+  switch (r->user.Offered(sender, first, last, *this)) {
+    case mailbox::Delivered::kNotFriend:
+      ++counters_.unknown_users;
+      return Notice(from_cell, sender, receiver, wire::NOTICE_UNKNOWN_USER);
+    case mailbox::Delivered::kDiverged:
+      ++counters_.diverged;
+      node_.log.Error("pair_diverged: {} to {}, offered {} to {}: this pair stops", sender,
+                      receiver, first, last);
+      return Notice(from_cell, sender, receiver, wire::NOTICE_DIVERGED);
+    default:
+      return;
+  }
+}
+
+void Logic::ReplyFromPeer(CellId from, std::string_view bytes) {
+  Path& p = PathTo(from);
+  if (!p.up) return;  // a session that is over; the next one asks again
+  wire::PeerBatch& batch = in_;
+  if (!batch.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    node_.log.Error("cell {} answered with a batch that cannot be read", from);
+    return;
+  }
+  if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
+  for (const wire::PairAck& a : batch.acks()) {
+    if (Resident* r = residents_.Find(a.sender())) {
+      OnAck(*r, a.receiver(), a.upto());
+    } else {
+      WithUser(a.sender(), 0, [this, a](Resident* loaded, wire::Reason) {
+        if (loaded != nullptr) OnAck(*loaded, a.receiver(), a.upto());
+      });
+    }
+  }
+  for (const wire::PairGap& g : batch.gaps()) {
+    WithUser(g.sender(), 0, [this, g, rewind = p.may_rewind](Resident* r, wire::Reason) {
+      if (r != nullptr) OnGap(*r, g.receiver(), g.next(), rewind);
+    });
+  }
+  for (const wire::PairNotice& n : batch.notices()) {
+    WithUser(n.sender(), 0, [this, n](Resident* r, wire::Reason) {
+      if (r != nullptr) OnNotice(*r, n);
+    });
+  }
+  if (batch.session() == p.session && batch.consumed() > p.consumed) {
+    p.consumed = std::min(batch.consumed(), p.sent);
+    Refill(from);
+  }
+}
+
+void Logic::OnAck(Resident& r, UserId from, Seq upto) {
+  if (r.user.Ack(from, upto, *open_) == mailbox::Acked::kDiverged) {
+    ++counters_.diverged;
+    node_.log.Error("pair_diverged: {} acknowledges {} of {}, more than was sent: this pair stops",
+                    from, upto, r.user.id());
+  }
+  RefillUser(r);
+}
+
+void Logic::OnGap(Resident& r, UserId from, Seq next, bool may_rewind) {
+  switch (r.user.Gap(from, next, may_rewind, *open_)) {
+    case mailbox::Acked::kRewound:
+      node_.log.Warn("{}'s store has gone back to {} of {}: sending again from there", from,
+                     next - 1, r.user.id());
+      r.rewound = true;
+      return;
+    case mailbox::Acked::kDiverged:
+      ++counters_.diverged;
+      node_.log.Error("pair_diverged: {} wants {} of {}, more than was sent: this pair stops", from,
+                      next, r.user.id());
+      return;
+    default:
+      RefillUser(r);
+  }
+}
+
+void Logic::OnNotice(Resident& r, const wire::PairNotice& notice) {
+  switch (notice.code()) {
+    case wire::NOTICE_UNKNOWN_USER:
+      ++counters_.unknown_users;
+      break;
+    case wire::NOTICE_DIVERGED:
+      if (!r.user.diverged(notice.receiver())) {
+        ++counters_.diverged;
+        node_.log.Error("pair_diverged: {} to {}, says the receiver: this pair stops",
+                        notice.sender(), notice.receiver());
+      }
+      r.user.Diverge(notice.receiver());
+      break;
+    default:
+      break;  // the audit offers again
+  }
+}
+
+void Logic::AnswerLocally() {
+  while (!local_.empty()) {
+    const LocalAnswer a = local_.front();
+    local_.pop_front();
+    if (Resident* r = residents_.Find(a.to)) {
+      OnLocalAnswer(*r, a);
+      continue;
+    }
+    WithUser(a.to, 0, [this, a](Resident* r, wire::Reason) {
+      if (r != nullptr) OnLocalAnswer(*r, a);
+    });
+  }
+}
+
+void Logic::OnLocalAnswer(Resident& r, const LocalAnswer& a) {
+  switch (a.kind) {
+    case LocalAnswer::Kind::kAck:
+      return OnAck(r, a.from, a.a);
+    case LocalAnswer::Kind::kGap:
+      return OnGap(r, a.from, a.a, true);
+    case LocalAnswer::Kind::kOffer:
+      return Offered(options_.cell, &r, a.to, a.from, a.a, a.b);
+  }
+}
+
+// ---------------------------------------------------------------- paths
+
+void Logic::PathUp(CellId to, Incarnation peer) {
+  Path& p = PathTo(to);
+  p.up = true;
+  p.may_rewind = p.peer != peer;
+  p.peer = peer;
+  p.session = (store_.incarnation() << 24) + next_session_++;
+  p.sent = p.consumed = 0;
+  p.refill.clear();
+  p.out.Clear();
+  for (Resident& r : residents_.by_pending) {
+    r.user.StartSession([&](UserId f) { return table_.CellOf(f) == to; }, *this);
+  }
+}
+
+void Logic::PathDown(CellId to) { PathTo(to).up = false; }
+
+void Logic::StartSessions(Resident& r) {
+  r.user.StartSession([this](UserId f) { return Reaches(table_.CellOf(f)); }, *this);
+}
+
+void Logic::Refill(CellId cell) {
+  Path& p = PathTo(cell);
+  // One pass: who finds no credit stands at the end of the queue again.
+  for (std::size_t n = p.refill.size(); n > 0 && p.sent - p.consumed < options_.path_credit; --n) {
+    const UserId user = p.refill.front();
+    p.refill.pop_front();
+    if (Resident* r = residents_.Find(user)) RefillUser(*r);
+  }
+}
+
+void Logic::RefillUser(Resident& r) {
+  if (r.refilling) return;
+  const Seq first = r.user.RefillFrom();
+  if (first == 0) return;
+  r.refilling = true;
+  store_.ReadBox(r.user.id(), wire::Box::kOut, r.user.durable_heads().out, first, kRefillPage,
+                 kRefillBytes,
+                 [this, user = r.user.id(), first,
+                  alive = alive_](Result<store::BoxPage, store::StoreError> page) {
+                   if (!*alive) return;
+                   Resident* now = residents_.Find(user);
+                   if (now == nullptr) return;
+                   now->refilling = false;
+                   if (!page) {
+                     node_.log.Error("user {}: the outbox cannot be read from {} on: {}", user,
+                                     first, Message(page.error()));
+                     return;
+                   }
+                   bool out_of_credit = false;
+                   for (const wire::Message& m : page->messages) {
+                     if (!now->user.Refill(m, *this)) out_of_credit = true;
+                   }
+                   counters_.resent += now->user.TakeResent();
+                   const Seq next = now->user.RefillFrom();
+                   if (next != 0 && (!out_of_credit || next > first)) RefillUser(*now);
+                 });
+}
+
+void Logic::Audit() {
+  for (Resident& r : residents_.by_pending) {
+    const Seq acked = r.user.counters().send_ack_id;
+    if (std::exchange(r.audit_ack, acked) == acked) StartSessions(r);
+  }
+  const auto jitter = static_cast<Nanos>(
+      node_.rng.Below(static_cast<std::uint64_t>(options_.audit_interval / 4) + 1));
+  audit_timer_ = node_.loop.After(options_.audit_interval + jitter, [this] { Audit(); });
+}
+
+}  // namespace baiwan::cell

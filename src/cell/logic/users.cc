@@ -1,0 +1,124 @@
+// Loading users, and what waits for them meanwhile.
+#include <algorithm>
+#include <utility>
+
+#include "cell/logic/logic.h"
+
+namespace baiwan::cell {
+namespace {
+
+constexpr std::uint32_t kRestorePage = 1000;    // messages
+constexpr std::size_t kRestoreBytes = 1 << 20;  // bodies
+constexpr std::size_t kParkedOverhead = 256;    // bytes a parked call takes, about
+
+wire::Reason ReasonOf(store::StoreError error) {
+  switch (error) {
+    case store::StoreError::kUnknownUser:
+      return wire::REASON_UNKNOWN_USER;
+    case store::StoreError::kCorrupt:
+    case store::StoreError::kVersion:
+      return wire::REASON_CORRUPT;
+    default:
+      return wire::REASON_NOT_READY;
+  }
+}
+
+}  // namespace
+
+void Logic::WithUser(UserId user, std::size_t parked_bytes, Parked work) {
+  if (Resident* r = residents_.Find(user)) {
+    work(r, wire::REASON_NONE);
+    return;
+  }
+  if (table_.CellOf(user) != options_.cell) {
+    work(nullptr, wire::REASON_WRONG_CELL);
+    return;
+  }
+  const auto [it, is_new] = loading_.try_emplace(user);
+  Loading& loading = it->second;
+  const std::size_t bytes = parked_bytes + kParkedOverhead;
+  node_.budget.ChargeAlways(Account::kUsers, bytes);
+  loading.charged += bytes;
+  loading.parked.push_back(std::move(work));
+  if (is_new) load_queue_.push_back(user);
+}
+
+void Logic::StartLoads() {
+  while (loads_ < options_.max_loads && !load_queue_.empty()) {
+    const UserId user = load_queue_.front();
+    load_queue_.pop_front();
+    loading_[user].started = true;
+    ++loads_;
+    ++counters_.loads;
+    store_.Load(table_.PartitionOf(user), user,
+                [this, user, alive = alive_](Result<wire::UserRecord, store::StoreError> record) {
+                  if (*alive) Loaded(user, std::move(record));
+                });
+  }
+}
+
+void Logic::RecoverMore() {
+  // Half of the loads at most: users whose clients are waiting come first.
+  while (!recover_.empty() && loads_ + load_queue_.size() < options_.max_loads / 2) {
+    const UserId user = recover_.front();
+    recover_.pop_front();
+    WithUser(user, 0, [](Resident*, wire::Reason) {});
+  }
+}
+
+void Logic::Loaded(UserId user, Result<wire::UserRecord, store::StoreError> record) {
+  if (!record) {
+    if (record.error() != store::StoreError::kUnknownUser) {
+      node_.log.Error("user {} cannot be loaded: {}", user, Message(record.error()));
+    }
+    FinishLoad(user, nullptr, ReasonOf(record.error()));
+    return;
+  }
+  auto resident = std::make_unique<Resident>(*record, table_.PartitionOf(user));
+  if (resident->user.restored()) {
+    FinishLoad(user, std::move(resident), wire::REASON_NONE);
+    return;
+  }
+  loading_[user].restoring = std::move(resident);
+  RestoreMore(user);
+}
+
+void Logic::RestoreMore(UserId user) {
+  const mailbox::User& u = loading_[user].restoring->user;
+  store_.ReadBox(user, wire::Box::kOut, u.durable_heads().out, u.restore_from(), kRestorePage,
+                 kRestoreBytes,
+                 [this, user, alive = alive_](Result<store::BoxPage, store::StoreError> page) {
+                   if (!*alive) return;
+                   Loading& loading = loading_[user];
+                   mailbox::User& restoring = loading.restoring->user;
+                   if (!page || page->messages.empty()) {
+                     node_.log.Error("user {}: the outbox cannot be read from {} on: {}", user,
+                                     restoring.restore_from(),
+                                     page ? "messages are missing" : Message(page.error()));
+                     FinishLoad(user, nullptr, wire::REASON_CORRUPT);
+                     return;
+                   }
+                   for (const wire::Message& m : page->messages) {
+                     if (!restoring.restored()) restoring.RestorePending(m);
+                   }
+                   if (!restoring.restored()) return RestoreMore(user);
+                   FinishLoad(user, std::move(loading.restoring), wire::REASON_NONE);
+                 });
+}
+
+void Logic::FinishLoad(UserId user, std::unique_ptr<Resident> resident, wire::Reason failed) {
+  --loads_;
+  Loading loading = std::move(loading_[user]);
+  loading_.erase(user);
+  node_.budget.Release(Account::kUsers, loading.charged);
+  Resident* r = nullptr;
+  if (resident != nullptr) {
+    r = &residents_.Insert(std::move(resident));
+    Recharge(*r);
+    residents_.SetPending(*r, r->user.pending());
+    if (r->user.pending()) StartSessions(*r);
+  }
+  for (const Parked& work : loading.parked) work(r, failed);
+}
+
+}  // namespace baiwan::cell

@@ -1,0 +1,61 @@
+// Who is where: what a role knows of the other services of its deployment.
+//
+// Roles depend on this, not on the registry: a test or the simulator can give them a fixed list.
+// Threads: one loop; listeners are called on it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/transport.h"
+
+namespace baiwan::registry {
+
+// The roles that can register, by the names used here.
+inline constexpr const char* kRoles[] = {"gateway", "logic",   "relay", "cache",
+                                         "store",   "monitor", "load"};
+bool IsRole(std::string_view role);
+
+struct Service {
+  std::string role;
+  std::string name;  // of the process; unique within role and cell
+  CellId cell = 0;
+  Endpoint endpoint;           // where the role is served
+  std::uint16_t ops_port = 0;  // of /metrics and the like on the same host; 0: at `endpoint`
+  Incarnation incarnation = 0;
+
+  bool operator==(const Service&) const = default;
+  Endpoint ops() const { return {endpoint.host, ops_port != 0 ? ops_port : endpoint.port}; }
+};
+
+class Directory {
+ public:
+  virtual ~Directory() = default;
+  // In the order of role, cell, name.
+  virtual const std::vector<Service>& services() const = 0;
+  // Called after every change of services(), and once at once if there are any.
+  virtual void Listen(std::function<void()> on_change) = 0;
+
+  // The first service of this role and cell; null if none is known.
+  const Service* Find(std::string_view role, CellId cell) const;
+  // The endpoint of each cell's first service of this role.
+  std::map<CellId, Endpoint> ByCell(std::string_view role) const;
+};
+
+class StaticDirectory final : public Directory {
+ public:
+  explicit StaticDirectory(std::vector<Service> services = {}) : services_(std::move(services)) {}
+  const std::vector<Service>& services() const override { return services_; }
+  void Listen(std::function<void()> on_change) override;
+  void Set(std::vector<Service> services);
+
+ private:
+  std::vector<Service> services_;
+  std::vector<std::function<void()>> listeners_;
+};
+
+}  // namespace baiwan::registry
