@@ -10,6 +10,7 @@ namespace baiwan::sim {
 namespace {
 
 constexpr std::uint64_t kPurpose = 0x6368'616F'7300'0000;
+constexpr std::uint64_t kSwarm = 0x7377'6172'6D00'0000;
 constexpr std::uint64_t kMaxSteps = 40;
 constexpr int kSlowness = 20;
 
@@ -20,6 +21,19 @@ const char* Name(Fault fault) {
       "crash",     "crash in a turn", "power loss", "break",        "break all", "silence",
       "partition", "one way",         "pause",      "slow network", "slow disk", "failing sync"};
   return kNames[static_cast<std::size_t>(fault)];
+}
+
+ChaosOptions ChaosOptions::Swarm(std::uint64_t seed) {
+  ChaosOptions options;
+  Rng rng(Mix(seed, kSwarm));
+  int all = 0;
+  for (int& weight : options.weights) {
+    if (rng.Chance(0.5)) weight = 0;
+    all += weight;
+  }
+  if (all == 0) options[Fault::kCrashInTurn] = 1;
+  options.max_gap = Between(rng, 50 * kMillisecond, 800 * kMillisecond);
+  return options;
 }
 
 Chaos::Chaos(World& world, const ChaosOptions& options, std::vector<Node*> victims)
