@@ -16,6 +16,13 @@ SimStream::~SimStream() {
   if (transport_.alive() && !closed_) transport_.network_.Close(socket_, false);
 }
 
+void SimStream::SetHandler(StreamHandler* handler) {
+  handler_ = handler;
+  if (closed_ || handler == nullptr || !transport_.alive()) return;
+  hand_again_ = true;  // the rest that the old handler left
+  transport_.MarkReady(socket_);
+}
+
 void SimStream::Write(std::string_view data) {
   if (closed_ || closing_ || !transport_.alive()) return;
   output_.append(data);
@@ -29,7 +36,7 @@ std::string& SimStream::Output() {
 
 void SimStream::ResumeReading() {
   if (!std::exchange(paused_, false) || closed_) return;
-  hand_again_ = !unread_.empty();
+  hand_again_ = true;
   transport_.MarkReady(socket_);
 }
 
@@ -37,6 +44,7 @@ void SimStream::CloseAfterFlush() {
   if (closed_ || closing_) return;
   closing_ = true;
   transport_.MarkDirty(socket_);
+  transport_.DrainBy(socket_, kDrainTime);
 }
 
 void SimStream::Drop() {
@@ -59,7 +67,7 @@ void SimStream::Push() {
     sent_ += sent;
     if (sent_ > waiting_.size() / 2) waiting_.erase(0, std::exchange(sent_, 0));
   }
-  if (was_high_ && unsent() < limits_.low_water) {
+  if (was_high_ && (unsent() < limits_.low_water || unsent() == 0)) {
     was_high_ = false;
     tell_writable_ = true;
     transport_.MarkReady(socket_);

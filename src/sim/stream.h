@@ -20,7 +20,7 @@ class SimStream final : public ByteStream {
   SimStream(const SimStream&) = delete;
   SimStream& operator=(const SimStream&) = delete;
 
-  void SetHandler(StreamHandler* handler) override { handler_ = handler; }
+  void SetHandler(StreamHandler* handler) override;
   void SetLimits(const StreamLimits& limits) override { limits_ = limits; }
   void Write(std::string_view data) override;
   std::string& Output() override;
@@ -34,6 +34,7 @@ class SimStream final : public ByteStream {
 
  private:
   friend class SimTransport;
+  static constexpr Nanos kDrainTime = 10 * kSecond;  // as the real transport's
 
   // Hands to the network what it has room for, and notes whether OnWritable is due.
   void Push();
@@ -49,7 +50,7 @@ class SimStream final : public ByteStream {
   std::size_t sent_ = 0;
   std::string unread_;  // taken from the network, not used by the handler
   bool paused_ = false;
-  bool hand_again_ = false;  // unread_ was kept over a pause
+  bool hand_again_ = false;  // unread_ is to be offered without new bytes
   bool closing_ = false;     // CloseAfterFlush
   bool flushed_ = false;     // … and all is sent: OnClosed is due
   bool closed_ = false;

@@ -114,6 +114,13 @@ void SimTransport::MarkDirty(SocketId socket) {
   if (!loop_.in_turn()) loop_.Wake();
 }
 
+void SimTransport::DrainBy(SocketId socket, Nanos how_long) {
+  loop_.After(how_long, [this, socket] {
+    const SimStream* stream = FindStream(socket);
+    if (stream != nullptr && !stream->closed_) Closed(socket, NetError::kTimeout);
+  });
+}
+
 // ------------------------------------------------------------------------------------ the turn
 
 void SimTransport::TakeSockets() {
@@ -171,11 +178,11 @@ bool SimTransport::ServeReading(SocketId socket) {
   std::string data = std::exchange(stream->unread_, {});
   const std::size_t kept = data.size();
   const std::size_t got = network_.Receive(socket, ReadLimit(), &data);
-  if (got == 0 && !std::exchange(stream->hand_again_, false)) {
+  const bool again = std::exchange(stream->hand_again_, false) && kept > 0;
+  if (got == 0 && !again) {
     stream->unread_ = std::move(data);
     return true;
   }
-  stream->hand_again_ = false;
   stream->bytes_in_ += got;
   timeline_.Note(life_->node, What::kData, ConnectionOf(socket),
                  std::uint64_t{got} << 32 | Crc32c(std::string_view(data).substr(kept)));
@@ -189,7 +196,7 @@ bool SimTransport::ServeReading(SocketId socket) {
   if (stream == nullptr) return true;
   stream->unread_.assign(data, used);
   if (network_.Arrived(socket) > 0) MarkReady(socket);
-  if (stream->unread_.size() <= stream->limits_.max_unread) return true;
+  if (stream->paused_ || stream->unread_.size() <= stream->limits_.max_unread) return true;
   return Closed(socket, NetError::kReadBufferFull);
 }
 

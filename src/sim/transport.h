@@ -66,6 +66,7 @@ class SimTransport final : public Transport, public TurnSockets, public SocketEv
   void MarkReady(SocketId socket);
   void MarkListenerReady(std::uint16_t port);
   void MarkDirty(SocketId socket);
+  void DrainBy(SocketId socket, Nanos how_long);
   // Each serves what one socket has; false if the life ended in it.
   bool ServeConnect(SocketId socket);
   bool ServeListener(std::uint16_t port);
