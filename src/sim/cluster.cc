@@ -1,0 +1,259 @@
+#include "sim/cluster.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "registry/server.h"
+
+namespace baiwan::sim {
+
+namespace {
+
+constexpr std::uint16_t kHttpPort = 9500;
+constexpr std::uint16_t kLogicPort = 9700;
+constexpr std::uint16_t kRelayPort = 11000;
+constexpr std::uint16_t kOpsPort = 9100;
+constexpr std::uint16_t kRegistryPort = 8089;
+constexpr Nanos kLook = 100 * kMillisecond;  // between two looks whether all is at rest
+constexpr Nanos kQuiet = 60 * kSecond;       // for what is stored to reach its friends
+constexpr std::uint64_t kPurpose = 0x636C'7573'7465'7200;
+
+class RegistryProgram final : public Program {
+ public:
+  RegistryProgram(Node& node, const placement::PlacementTable& table)
+      : server_(node.context(), {}, table, [](net::HttpExchange&) { return false; }) {
+    auto http = net::HttpServer::Listen(node.context(), {node.ip(), kRegistryPort}, server_, {});
+    if (http.ok()) {
+      http_ = std::move(*http);
+    } else {
+      node.context().fatal.Die(Message(http.error()));
+    }
+  }
+
+ private:
+  registry::RegistryServer server_;
+  std::unique_ptr<net::HttpServer> http_;
+};
+
+class HostProgram final : public Program {
+ public:
+  HostProgram(Node& node, cell::HostOptions host, const ClusterOptions& options,
+              const Workload& workload) {
+    Boot(node, std::move(host), options, workload);
+  }
+
+ private:
+  void Boot(Node& node, cell::HostOptions host, const ClusterOptions& options,
+            const Workload& workload) {
+    if (host.logic) {
+      store::RecoveryReport report;
+      auto store = store::Store::Open(node.kv(), 0, options.store, &report);
+      if (!store.ok()) return node.context().fatal.Die(Message(store.error()));
+      store_ = std::move(*store);
+      if (node.lives() == 1) Import(node, host.cell, workload);
+    }
+    host.http.host = host.relay_listen.host = host.logic_listen.host = host.ops.host = node.ip();
+    auto made = cell::CellHost::Create(node.context(), host, workload.table(), store_.get());
+    if (!made.ok()) return node.context().fatal.Die(made.error());
+    host_ = std::move(*made);
+  }
+  void Import(Node& node, CellId cell, const Workload& workload) {
+    std::vector<std::pair<PartitionId, wire::UserRecord>> users;
+    for (const UserId user : workload.UsersOf(cell)) {
+      users.emplace_back(workload.table().PartitionOf(user), workload.NewRecord(user));
+    }
+    if (store_->ImportNow(users) != store::StoreError{}) node.context().fatal.Die("no import");
+  }
+
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<cell::CellHost> host_;
+};
+
+}  // namespace
+
+ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
+  Rng rng(Mix(seed, kPurpose));
+  ClusterOptions o;
+  o.workload.cells = static_cast<std::uint32_t>(2 + rng.Below(2));
+  o.workload.users_per_cell = static_cast<std::uint32_t>(1 + rng.Below(4));
+  o.workload.messages = static_cast<std::uint32_t>(10 + rng.Below(40));
+  o.chaos = ChaosOptions::Swarm(seed);
+  o.layout = rng.Chance(0.5) ? ClusterLayout::kCell : ClusterLayout::kRole;
+  o.clients_leave = rng.Chance(0.5);
+  o.trouble = Between(rng, kSecond, 6 * kSecond);
+  o.links.heartbeat = kSecond;
+  o.logic.audit_interval = Between(rng, 2 * kSecond, 30 * kSecond);
+  if (rng.Chance(0.6)) {  // everything small, so that every limit is met
+    o.store.block_bytes = 512;
+    o.store.checkpoint_bytes = 1024 + rng.Below(16 << 10);
+    o.store.recent_bytes = rng.Below(16 << 10);
+    o.store.max_chain_steps = static_cast<std::uint32_t>(1 + rng.Below(8));
+    o.logic.mailbox.window_messages = static_cast<std::uint32_t>(4 + rng.Below(30));
+    o.logic.mailbox.max_unacked = static_cast<std::uint32_t>(8 + rng.Below(30));
+    o.logic.path_credit = 512 + rng.Below(8 << 10);
+    o.logic.snapshots_per_commit = static_cast<std::uint32_t>(1 + rng.Below(3));
+    o.logic.max_batch_messages = static_cast<std::uint32_t>(2 + rng.Below(30));
+    o.logic.max_loads = static_cast<std::uint32_t>(1 + rng.Below(3));
+    o.world.node.network.window = 4096 + rng.Below(32 << 10);
+    o.world.node.network.max_chunk = 1 + rng.Below(4096);
+  }
+  return o;
+}
+
+Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
+    : options_(options),
+      workload_(seed, options.workload),
+      stage_{workload_, {}, true, false},
+      world_(seed, options.world),
+      chaos_([&]() -> Chaos {
+        AddRegistry();
+        for (CellId cell = 0; cell < options_.workload.cells; ++cell) AddCell(cell);
+        for (CellId cell = 0; cell < options_.workload.cells; ++cell) AddClients(cell);
+        return Chaos(world_, options_.chaos, nodes_);
+      }()) {}
+
+Cluster::~Cluster() = default;
+
+void Cluster::AddRegistry() {
+  nodes_.push_back(&world_.AddNode("registry", [this](Node& node) {
+    return std::make_unique<RegistryProgram>(node, workload_.table());
+  }));
+}
+
+Endpoint Cluster::Registry() const { return {nodes_[0]->ip(), kRegistryPort}; }
+
+cell::HostOptions Cluster::HostOf(CellId cell) const {
+  cell::HostOptions host;
+  host.name = fmt::format("cell{}", cell);
+  host.cell = cell;
+  host.http.port = kHttpPort;
+  host.logic_listen.port = kLogicPort;
+  host.relay_listen.port = kRelayPort;
+  host.ops.port = kOpsPort;
+  host.secret = "a secret of the simulated deployment";
+  host.registry = Registry();
+  host.logic_options = options_.logic;
+  host.http_limits.websocket.heartbeat = 3 * kSecond;
+  host.link_limits = options_.links;
+  return host;
+}
+
+void Cluster::AddCell(CellId cell) {
+  cell::HostOptions host = HostOf(cell);
+  if (options_.layout == ClusterLayout::kCell) {
+    AddHost(host);
+    return;
+  }
+  for (const std::string role : {"gateway", "logic", "relay"}) {
+    host.name = fmt::format("{}{}", role, cell);
+    host.gateway = role == "gateway";
+    host.logic = role == "logic";
+    host.relay = role == "relay";
+    AddHost(host);
+  }
+}
+
+void Cluster::AddHost(const cell::HostOptions& host) {
+  Node& node = world_.AddNode(host.name, [this, host](Node& n) {
+    return std::make_unique<HostProgram>(n, host, options_, workload_);
+  });
+  nodes_.push_back(&node);
+  if (host.logic) stores_.push_back(&node);
+  if (host.gateway) gateways_.push_back(&node);
+}
+
+void Cluster::AddClients(CellId cell) {
+  const Endpoint gateway{gateways_[cell]->ip(), kHttpPort};
+  nodes_.push_back(&world_.AddNode(fmt::format("clients{}", cell), [this, cell, gateway](Node& n) {
+    return std::make_unique<PlayerProgram>(n, stage_, workload_.UsersOf(cell), gateway);
+  }));
+}
+
+void Cluster::LoseData(CellId cell, const SimDisk::Contents& older) {
+  world_.Crash(*stores_[cell]);
+  stores_[cell]->disk().Replace(older);
+}
+
+// ---------------------------------------------------------------------------------------- phases
+
+std::string Cluster::Run() {
+  std::string wrong = Trouble();
+  if (wrong.empty() && options_.clients_leave) wrong = WithoutClients();
+  if (wrong.empty()) wrong = Finish();
+  return wrong.empty() ? wrong : Explain(wrong);
+}
+
+std::string Cluster::Complaint() const {
+  for (const auto& [user, book] : stage_.notebooks) {
+    if (!book.wrong.empty()) return book.wrong;
+  }
+  return {};
+}
+
+std::string Cluster::Trouble() {
+  chaos_.Start();
+  const Nanos end = world_.now() + options_.trouble;
+  while (world_.now() < end) {
+    if (world_.RunFor(kLook) == Ran::kEvents) return "too many events";
+    if (std::string wrong = Complaint(); !wrong.empty()) return wrong;
+  }
+  chaos_.Stop();
+  return {};
+}
+
+Result<Disks, std::string> Cluster::Read() const {
+  std::vector<SimDisk::Contents> contents;
+  for (const Node* node : stores_) contents.push_back(node->disk().contents());
+  return ReadDisks(workload_, contents, options_.store);
+}
+
+std::string Cluster::WithoutClients() {
+  stage_.away = true;
+  const Nanos end = world_.now() + kQuiet;
+  std::string wrong = "nobody looked";
+  while (!wrong.empty() && world_.now() < end) {
+    if (world_.RunFor(kSecond) == Ran::kEvents) return "too many events";
+    auto disks = Read();
+    if (!disks.ok()) return disks.error();
+    if (std::string bad = CheckBoxes(workload_, *disks, stage_.notebooks); !bad.empty()) return bad;
+    wrong = CheckDelivered(workload_, *disks);
+  }
+  stage_.away = false;
+  return wrong.empty() ? wrong : "without the clients' help: " + wrong;
+}
+
+bool Cluster::AllTold() const {
+  if (stage_.notebooks.size() != workload_.users().size()) return false;
+  for (const auto& [user, book] : stage_.notebooks) {
+    if (book.send_id < workload_.messages() || book.send_ack_id < workload_.messages()) {
+      return false;
+    }
+    if (book.received.size() < workload_.Inbound(user)) return false;
+  }
+  return true;
+}
+
+std::string Cluster::Finish() {
+  const Nanos end = world_.now() + options_.patience;
+  while (!AllTold() && world_.now() < end) {
+    if (world_.RunFor(kLook) == Ran::kEvents) return "too many events";
+    if (std::string wrong = Complaint(); !wrong.empty()) return wrong;
+  }
+  auto disks = Read();
+  if (!disks.ok()) return disks.error();
+  std::string wrong = CheckBoxes(workload_, *disks, stage_.notebooks);
+  if (wrong.empty()) wrong = CheckDelivered(workload_, *disks);
+  if (wrong.empty()) wrong = CheckFinished(workload_, *disks, stage_.notebooks);
+  return wrong;
+}
+
+std::string Cluster::Explain(const std::string& wrong) {
+  return fmt::format(
+      "{}\n{} cells, {} layout, {} faults, clients {}; to see it again: "
+      "BAIWAN_SIM_SEED={}\n{}",
+      wrong, options_.workload.cells, options_.layout == ClusterLayout::kCell ? "cell" : "role",
+      chaos_.faults(), options_.clients_leave ? "leave" : "stay", world_.seed(), world_.Describe());
+}
+
+}  // namespace baiwan::sim

@@ -1,0 +1,91 @@
+// A whole deployment in the simulated world: a registry, C cells of real roles (one node a cell, or
+// one a role), and clients; under chaos from a seed, then at rest, then checked.
+//
+//   Cluster cluster(seed, ClusterOptions::FromSeed(seed));
+//   const std::string wrong = cluster.Run();   // empty: I1 to I4 hold
+//
+// The run: clients talk while faults strike everybody. Then the faults end. In some runs the
+// clients leave first, and what is stored must reach its friends without them (I4); then they come
+// back and finish. At rest the disks are read as a restart would read them, and compared message by
+// message with what everybody meant to send and was told.
+//
+// Threads: one. Failure: Run says what does not hold, with the seed and the last events.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cell/host.h"
+#include "sim/chaos.h"
+#include "sim/inspect.h"
+#include "sim/player.h"
+#include "sim/workload.h"
+#include "sim/world.h"
+
+namespace baiwan::sim {
+
+enum class ClusterLayout : std::uint8_t {
+  kCell,  // gateway, logic and relay of a cell in one node
+  kRole,  // a node each
+};
+
+struct ClusterOptions {
+  WorldOptions world;
+  WorkloadOptions workload;
+  ChaosOptions chaos;
+  ClusterLayout layout = ClusterLayout::kCell;
+  bool clients_leave = false;
+  Nanos trouble = 4 * kSecond;     // how long faults strike
+  Nanos patience = 300 * kSecond;  // to come to rest after them
+  store::StoreOptions store;
+  cell::LogicOptions logic;
+  net::LinkLimits links;
+
+  // Everything that may differ from run to run, by the seed.
+  static ClusterOptions FromSeed(std::uint64_t seed);
+};
+
+class Cluster {
+ public:
+  Cluster(std::uint64_t seed, const ClusterOptions& options);
+  ~Cluster();
+
+  std::string Run();
+
+  World& world() { return world_; }
+  const Stage& stage() const { return stage_; }
+  std::uint64_t faults() const { return chaos_.faults(); }
+  // Puts an older copy of one cell's disk back, as a careless operator would.
+  void LoseData(CellId cell, const SimDisk::Contents& older);
+  const SimDisk::Contents& DiskOf(CellId cell) const { return stores_[cell]->disk().contents(); }
+
+ private:
+  void AddRegistry();
+  void AddCell(CellId cell);
+  void AddHost(const cell::HostOptions& host);
+  void AddClients(CellId cell);
+  cell::HostOptions HostOf(CellId cell) const;
+  Endpoint Registry() const;
+
+  // Each runs one phase; what it complains of, or nothing.
+  std::string Trouble();
+  std::string WithoutClients();
+  std::string Finish();
+  std::string Complaint() const;
+  bool AllTold() const;
+  Result<Disks, std::string> Read() const;
+  std::string Explain(const std::string& wrong);
+
+  const ClusterOptions options_;
+  const Workload workload_;
+  Stage stage_;
+  World world_;
+  std::vector<Node*> nodes_;
+  std::vector<Node*> stores_;    // by cell
+  std::vector<Node*> gateways_;  // by cell
+  Chaos chaos_;
+};
+
+}  // namespace baiwan::sim

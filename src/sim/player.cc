@@ -1,0 +1,272 @@
+#include "sim/player.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace baiwan::sim {
+
+namespace {
+
+constexpr Nanos kMinTick = 2 * kMillisecond;
+constexpr Nanos kMaxTick = 60 * kMillisecond;
+constexpr Nanos kConnectTimeout = 2 * kSecond;
+constexpr Nanos kWelcomeTimeout = 20 * kSecond;
+constexpr Nanos kHeartbeat = 2 * kSecond;
+constexpr Seq kInFlight = 24;
+constexpr int kMaxInFrame = 6;
+constexpr UserId kStranger = 777'777'777;
+constexpr double kMischief = 0.01;  // of a message with some of it
+constexpr double kRepeat = 0.05;    // of a message sent twice
+constexpr double kHangUp = 0.002;   // of a tick
+constexpr double kReread = 0.1;     // of a connect that reads the inbox from the start
+
+}  // namespace
+
+Player::Player(Node& node, Stage& stage, UserId user, Endpoint gateway)
+    : node_(node),
+      stage_(stage),
+      user_(user),
+      gateway_(std::move(gateway)),
+      book_(stage.notebooks[user]),
+      rng_(node.context().rng.Next()) {
+  book_.user = user;
+  Tick();
+}
+
+Player::~Player() = default;
+
+void Player::Complain(const std::string& what) {
+  if (!book_.wrong.empty()) return;
+  book_.wrong = fmt::format("user {}: {}", user_, what);
+  node_.context().log.Error("{}", book_.wrong);
+}
+
+// ------------------------------------------------------------------------------------ connecting
+
+void Player::Tick() {
+  NodeContext& node = node_.context();
+  node.loop.After(Between(rng_, kMinTick, kMaxTick), [this] { Tick(); });
+  const Nanos now = node.clock.Monotonic();
+  if (stage_.away) {
+    socket_.reset();
+    welcome_ = false;
+    return;
+  }
+  if (socket_ == nullptr) {
+    if (!dialing_ && now >= dial_at_) Dial();
+    return;
+  }
+  if (!welcome_) {
+    if (now > welcome_by_) Complain("connected, and never welcomed");
+    return;
+  }
+  if (rng_.Chance(kHangUp)) return Reconnect(0);
+  if (stage_.may_send) SendSome();
+}
+
+void Player::Dial() {
+  dialing_ = true;
+  net::WsLimits limits;
+  limits.heartbeat = kHeartbeat;
+  net::WsConnect(node_.context(), gateway_, "/v1/connect", this, limits, kConnectTimeout,
+                 [this](auto made) {
+                   dialing_ = false;
+                   if (made.ok()) {
+                     Connected(std::move(*made));
+                   } else {
+                     Reconnect(Between(rng_, 5 * kMillisecond, 200 * kMillisecond));
+                   }
+                 });
+}
+
+void Player::Connected(std::unique_ptr<net::WebSocket> socket) {
+  socket_ = std::move(socket);
+  welcome_ = false;
+  welcome_by_ = node_.clock().Monotonic() + kWelcomeTimeout;
+  again_.clear();
+  ++book_.connects;
+  wire::ClientFrame frame;
+  wire::Connect& connect = *frame.mutable_connect();
+  connect.set_user(user_);
+  connect.set_receive(true);
+  pushed_ = rng_.Chance(kReread) ? 0 : book_.read_up_to;
+  connect.set_after(pushed_);
+  connect.set_device("simulated");
+  Send(frame);
+}
+
+void Player::Reconnect(Nanos after) {
+  socket_.reset();
+  welcome_ = false;
+  dial_at_ = node_.clock().Monotonic() + after;
+}
+
+void Player::OnClosed(std::uint16_t, std::string_view) {
+  // Not now: the socket is in the middle of telling us.
+  node_.context().loop.Post([old = std::shared_ptr<net::WebSocket>(std::move(socket_))] {});
+  Reconnect(Between(rng_, 5 * kMillisecond, 200 * kMillisecond));
+}
+
+void Player::Send(const wire::ClientFrame& frame) {
+  socket_->SendBinary(frame.SerializeAsString());
+}
+
+// --------------------------------------------------------------------------------------- sending
+
+void Player::SendSome() {
+  const Nanos now = node_.clock().Monotonic();
+  std::vector<Seq> some;
+  for (auto it = again_.begin(); it != again_.end();) {
+    if (it->first > book_.send_id && it->second > now) {
+      ++it;
+      continue;
+    }
+    if (it->first > book_.send_id) some.push_back(it->first);
+    it = again_.erase(it);
+  }
+  const Seq end = std::min({stage_.workload.messages(), window_end_, book_.send_id + kInFlight});
+  for (int left = static_cast<int>(rng_.Below(kMaxInFrame + 1)); left > 0 && next_ <= end; --left) {
+    some.push_back(next_++);
+  }
+  wire::ClientFrame frame;
+  for (std::size_t i = some.size(); i > 1; --i) std::swap(some[i - 1], some[rng_.Below(i)]);
+  for (const Seq n : some) {
+    if (rng_.Chance(kMischief)) AddMischief(frame, n);
+    AddSubmit(frame, n);
+    if (rng_.Chance(kRepeat)) AddSubmit(frame, n);
+  }
+  if (rng_.Chance(0.2)) frame.set_read_up_to(book_.read_up_to);
+  if (frame.ByteSizeLong() > 0) Send(frame);
+}
+
+void Player::AddSubmit(wire::ClientFrame& frame, Seq n) {
+  const Workload::Item item = stage_.workload.At(user_, n);
+  wire::Submit& submit = *frame.add_submits();
+  submit.set_send_id(n);
+  submit.set_is_void(item.is_void);
+  if (!item.is_void) {
+    submit.set_friend_(item.to);
+    submit.set_body(item.body);
+  }
+  book_.submitted = std::max(book_.submitted, n);
+}
+
+void Player::AddMischief(wire::ClientFrame& frame, Seq n) {
+  wire::Submit& submit = *frame.add_submits();
+  submit.set_body("not what it seems");
+  if (book_.send_id > 0 && rng_.Chance(0.5)) {
+    submit.set_send_id(1 + rng_.Below(book_.send_id));
+    submit.set_friend_(stage_.workload.FriendsOf(user_)[0]);
+    conflicts_.insert(submit.send_id());
+  } else {
+    submit.set_send_id(n);
+    submit.set_friend_(kStranger);
+    strangers_.insert(n);
+  }
+}
+
+// ---------------------------------------------------------------------------------- being told
+
+void Player::OnMessage(bool, std::string_view data) {
+  wire::ServerFrame frame;
+  if (!frame.ParseFromArray(data.data(), static_cast<int>(data.size()))) {
+    return Complain("was sent something that is not a frame");
+  }
+  if (frame.has_welcome()) OnWelcome(frame.welcome());
+  for (const wire::Refusal& refusal : frame.refusals()) OnRefusal(refusal);
+  for (const wire::BoxMessage& push : frame.pushes()) OnPush(push);
+  Told(frame.stored(), frame.delivered());
+  window_end_ = std::max<Seq>(window_end_, frame.window_end());
+}
+
+void Player::OnWelcome(const wire::Welcome& welcome) {
+  const wire::Counters& c = welcome.counters();
+  if (welcome_) return Complain("was welcomed twice");
+  if (welcome.user() != user_) return Complain("was welcomed as somebody else");
+  // Each was shown, so it was durable, so it is there still.
+  if (c.send_id() < book_.send_id) {
+    return Complain(fmt::format("SendId went back from {} to {}", book_.send_id, c.send_id()));
+  }
+  if (c.receive_id() < book_.receive_id) {
+    return Complain(
+        fmt::format("ReceiveId went back from {} to {}", book_.receive_id, c.receive_id()));
+  }
+  welcome_ = true;
+  window_end_ = welcome.window_end();
+  next_ = c.send_id() + 1;
+  book_.receive_id = c.receive_id();
+  Told(c.send_id(), c.send_ack_id());
+}
+
+void Player::Told(Seq stored, Seq delivered) {
+  if (stored > book_.submitted) {
+    return Complain(fmt::format("SendId {} was never given out", stored));
+  }
+  book_.send_id = std::max(book_.send_id, stored);
+  if (delivered > book_.send_id) {
+    return Complain(fmt::format("SendAckId {} is above SendId {}", delivered, book_.send_id));
+  }
+  book_.send_ack_id = std::max(book_.send_ack_id, delivered);
+}
+
+void Player::OnRefusal(const wire::Refusal& refusal) {
+  ++book_.refusals;
+  const Seq n = refusal.send_id();
+  switch (refusal.reason()) {
+    case wire::REASON_NOT_FRIEND:
+      if (strangers_.count(n) == 0) return Complain(fmt::format("{} is for a friend", n));
+      ++book_.strangers_refused;
+      return;
+    case wire::REASON_SEND_ID_CONFLICT:
+      if (conflicts_.count(n) == 0 && strangers_.count(n) == 0) {
+        return Complain(fmt::format("{} has always had this content", n));
+      }
+      ++book_.conflicts_refused;
+      return;
+    case wire::REASON_WINDOW:
+    case wire::REASON_OUTBOX_FULL:
+    case wire::REASON_OVERLOADED:
+    case wire::REASON_NOT_READY:
+    case wire::REASON_TIMEOUT:
+      if (!welcome_) return Reconnect(refusal.retry_after_ms() * kMillisecond);
+      if (n > book_.send_id) {
+        again_[n] = node_.clock().Monotonic() + refusal.retry_after_ms() * kMillisecond;
+      }
+      return;
+    default:
+      return Complain(fmt::format("{} was refused: {}", n, refusal.detail()));
+  }
+}
+
+void Player::OnPush(const wire::BoxMessage& push) {
+  if (push.seq() != pushed_ + 1) {
+    return Complain(fmt::format("push {} came after {}", push.seq(), pushed_));
+  }
+  pushed_ = push.seq();
+  const UserId from = push.sender();
+  const bool known = stage_.workload.AreFriends(user_, from) && push.send_id() >= 1 &&
+                     push.send_id() <= stage_.workload.messages();
+  if (!known) return Complain(fmt::format("push {} is from nobody", push.seq()));
+  const Workload::Item item = stage_.workload.At(from, push.send_id());
+  if (item.is_void || item.to != user_ || item.body != push.body()) {
+    return Complain(fmt::format("push {} is not what {} sent", push.seq(), from));
+  }
+  const std::pair<UserId, Seq> what{from, push.send_id()};
+  if (push.seq() > book_.received.size()) {
+    book_.received.push_back(what);
+  } else if (book_.received[push.seq() - 1] != what) {
+    return Complain(fmt::format("push {} was another message before", push.seq()));
+  }
+  book_.receive_id = std::max<Seq>(book_.receive_id, push.seq());
+  book_.read_up_to = std::max<Seq>(book_.read_up_to, push.seq());
+}
+
+PlayerProgram::PlayerProgram(Node& node, Stage& stage, const std::vector<UserId>& users,
+                             const Endpoint& gateway) {
+  for (const UserId user : users) {
+    players_.push_back(std::make_unique<Player>(node, stage, user, gateway));
+  }
+}
+
+}  // namespace baiwan::sim

@@ -1,0 +1,110 @@
+// A simulated user with one device: speaks the frames of proto/client.proto over a WebSocket, and
+// follows a client's rules.
+//
+//   - it numbers its messages 1, 2, 3 …, sends them in a somewhat shuffled order within the window,
+//     and some of them more than once;
+//   - after a reconnect it goes on behind the SendId of the welcome; what a refusal left unknown it
+//     repeats after the time it was told; otherwise it repeats nothing;
+//   - it keeps the highest counter that it was ever told, and its place in the inbox, in a notebook
+//     that survives its crashes, and complains there of whatever must not be: a counter that went
+//     back, a push out of order or with other bytes, a refusal without a reason.
+//
+// Now and then it does what a good client does not: a message to a stranger, other content under a
+// number that is stored. Threads: the loop of its node. Failure: a complaint, see Notebook::wrong.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "net/websocket.h"
+#include "sim/node.h"
+#include "sim/workload.h"
+#include "wire/client.pb.h"
+
+namespace baiwan::sim {
+
+// What a user remembers whatever happens to the device.
+struct Notebook {
+  UserId user = 0;
+  Seq submitted = 0;  // the highest send id ever given out
+  // The highest that it was told; each may never be less in the store again.
+  Seq send_id = 0;
+  Seq send_ack_id = 0;
+  Seq receive_id = 0;
+  Seq read_up_to = 0;                            // this device's place in the inbox
+  std::vector<std::pair<UserId, Seq>> received;  // by receive id - 1: sender, send id
+  std::uint64_t connects = 0;
+  std::uint64_t refusals = 0;
+  std::uint64_t strangers_refused = 0;
+  std::uint64_t conflicts_refused = 0;
+  std::string wrong;  // the first complaint
+};
+
+// What all clients of a run share.
+struct Stage {
+  const Workload& workload;
+  std::map<UserId, Notebook> notebooks;
+  bool may_send = true;
+  bool away = false;  // all clients have left
+};
+
+class Player final : public net::WsHandler {
+ public:
+  Player(Node& node, Stage& stage, UserId user, Endpoint gateway);
+  ~Player() override;
+
+  void OnMessage(bool is_text, std::string_view data) override;
+  void OnClosed(std::uint16_t code, std::string_view reason) override;
+
+ private:
+  void Tick();
+  void Dial();
+  void Connected(std::unique_ptr<net::WebSocket> socket);
+  void Reconnect(Nanos after);
+  void SendSome();
+  void AddSubmit(wire::ClientFrame& frame, Seq n);
+  void AddMischief(wire::ClientFrame& frame, Seq n);
+  void Send(const wire::ClientFrame& frame);
+
+  void OnWelcome(const wire::Welcome& welcome);
+  void OnRefusal(const wire::Refusal& refusal);
+  void OnPush(const wire::BoxMessage& push);
+  void Told(Seq stored, Seq delivered);
+  void Complain(const std::string& what);
+
+  Node& node_;
+  Stage& stage_;
+  const UserId user_;
+  const Endpoint gateway_;
+  Notebook& book_;
+  Rng rng_;
+  std::unique_ptr<net::WebSocket> socket_;
+  bool dialing_ = false;
+  bool welcome_ = false;
+  Nanos dial_at_ = 0;
+  Nanos welcome_by_ = 0;
+  Seq next_ = 1;                // the lowest send id that this connection has not sent
+  std::map<Seq, Nanos> again_;  // to be sent again, and when
+  Seq window_end_ = 0;
+  Seq pushed_ = 0;           // by this connection
+  std::set<Seq> strangers_;  // send ids tried with a stranger first
+  std::set<Seq> conflicts_;  // send ids tried with other content
+};
+
+// A node full of them.
+class PlayerProgram final : public Program {
+ public:
+  PlayerProgram(Node& node, Stage& stage, const std::vector<UserId>& users,
+                const Endpoint& gateway);
+
+ private:
+  std::vector<std::unique_ptr<Player>> players_;
+};
+
+}  // namespace baiwan::sim
