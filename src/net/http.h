@@ -5,8 +5,9 @@
 // Answers written in one turn leave with one system call per connection.
 //
 // Threads: the loop of the NodeContext. Failure: what is not HTTP, or breaks a limit, is answered
-// with 400, 408, 413, 414, 431 or 505 and a JSON body {"error":…}, and the connection is closed.
-// Limits: see HttpLimits; connections beyond max_connections get 503 and are closed.
+// with 400, 408, 413, 414, 417, 431, 501 or 505 and a JSON body {"error":…,"message":…}, and the
+// connection is closed. Limits: see HttpLimits; connections beyond max_connections, or beyond the
+// memory budget, get 503 with Retry-After and are closed.
 #pragma once
 
 #include <cstdint>
@@ -62,7 +63,8 @@ class HttpExchange {
   virtual void Reply(int status, std::string_view content_type, std::string_view body,
                      const Headers& extra = {}) = 0;
   // Accepts the WebSocket handshake (during OnRequest only). The exchange is gone afterwards; the
-  // socket belongs to the caller. Null if the request was no proper handshake: it was answered 400.
+  // socket belongs to the caller. Null if the request was no proper handshake: it was answered,
+  // with 400, or 426 if it asks for another version of WebSocket than 13.
   virtual std::unique_ptr<WebSocket> Upgrade(WsHandler* handler) = 0;
   virtual const Endpoint& peer() const = 0;
 
@@ -116,7 +118,10 @@ struct HttpResponse {
 };
 
 // One kept connection to one server, one request at a time. Reconnects by itself for a request that
-// comes after the server closed. Destroying it forgets its request without calling back.
+// comes after the server closed, and repeats a request that is safe to repeat (GET, HEAD, PUT,
+// DELETE, OPTIONS) once if the kept connection turns out to be closed before any byte of an answer.
+// Answers have at most 32 KiB of head and 64 MiB of body. `done` may start the next request or
+// destroy the client. Destroying it forgets its request without calling back.
 class HttpClient {
  public:
   using DoneFn = std::function<void(Result<HttpResponse, NetError>)>;

@@ -3,7 +3,7 @@
 // Frame (docs/formats.md): length, type, tag, payload, CRC-32C. Frames sent in one turn leave with
 // one system call; hundreds in one read are handled in one pass. Both sides prove that they know
 // the deployment's link secret before any frame passes (HMAC-SHA-256 over both sides' nonces and
-// hellos); the secret itself never travels.
+// hellos); the secret itself never travels. The frames themselves are checked, not encrypted.
 //
 // Threads: the loop of the NodeContext. Failure: a wrong proof, version, length, checksum or
 // deployment ends the connection with a line in the log that says which; nothing else does. A
@@ -23,14 +23,21 @@
 
 namespace baiwan::net {
 
+// Where a link gets the 16 bytes that no handshake had before.
+using LinkNonceFn = void (*)(NodeContext& node, unsigned char* nonce);
+
 struct LinkLimits {
-  std::uint32_t max_frame = 8 << 20;  // bytes of payload
-  std::size_t high_water = 4 << 20;   // bytes unsent, see LinkHandler::OnLinkWritable
-  std::size_t low_water = 1 << 20;
+  std::uint32_t max_frame = 8 << 20;   // bytes of payload; both sides of a deployment use the same
+  std::size_t high_water = 4 << 20;    // bytes unsent, see LinkHandler::OnLinkWritable
+  std::size_t low_water = 1 << 20;     // bytes unsent
+  std::size_t max_unsent = 256 << 20;  // bytes; a peer that lags so far behind loses the link
   Nanos heartbeat = 5 * kSecond;
   Nanos connect_timeout = 3 * kSecond;
   Nanos backoff_first = 50 * kMillisecond;
   Nanos backoff_max = 2 * kSecond;
+  Nanos handshake_timeout = 5 * kSecond;
+  // Null: the system's random bytes. A simulation, which has to repeat itself, brings its own.
+  LinkNonceFn nonce = nullptr;
 };
 
 // Who is at one end, told in the hello.
@@ -43,7 +50,7 @@ struct LinkIdentity {
 };
 
 // Reads a secret from a file that only its owner may read (mode 0600 or stricter, at least 16
-// bytes). The error says what to do.
+// bytes). A line end behind it does not count. The error says what to do.
 Result<std::string, std::string> ReadLinkSecret(const std::string& path);
 
 class Link;
@@ -65,7 +72,7 @@ class Link {
  public:
   virtual ~Link() = default;
   virtual bool up() const = 0;
-  // Dropped if the link is not up. `type` 0 … 127.
+  // Dropped if the link is not up. `type` 0 … 127; `payload` at most LinkLimits::max_frame.
   virtual void Send(std::uint8_t type, std::uint64_t tag, std::string_view payload) = 0;
   virtual std::size_t unsent() const = 0;
   virtual const LinkIdentity& peer_identity() const = 0;  // while up

@@ -1,0 +1,56 @@
+// What one connection holds in memory, charged to the process's budget in coarse steps, so that the
+// data path compares two numbers and rarely touches the shared counters.
+//
+// One thread. Failure: Cover returns false when the budget is exhausted, and charges nothing more.
+// The charge goes back with the object.
+#pragma once
+
+#include <cstddef>
+
+#include "base/budget.h"
+
+namespace baiwan::net {
+
+class HeldBytes {
+ public:
+  HeldBytes(Budget& budget, Account account) : budget_(budget), account_(account) {}
+  HeldBytes(const HeldBytes&) = delete;
+  HeldBytes& operator=(const HeldBytes&) = delete;
+  ~HeldBytes() {
+    if (charged_ > 0) budget_.Release(account_, charged_);
+  }
+
+  // Small amounts, below one step, are part of what every connection is charged for anyway.
+  bool Cover(std::size_t bytes) {
+    if (bytes <= charged_ + kStep && charged_ <= bytes + kStep) return true;
+    return Move(bytes / kStep * kStep);
+  }
+
+  // For bytes that have to be kept whatever the budget says.
+  void CoverAlways(std::size_t bytes) {
+    if (Cover(bytes)) return;
+    const std::size_t target = bytes / kStep * kStep;
+    budget_.ChargeAlways(account_, target - charged_);
+    charged_ = target;
+  }
+  std::size_t charged() const { return charged_; }
+
+ private:
+  static constexpr std::size_t kStep = 64 << 10;
+
+  bool Move(std::size_t target) {
+    if (target < charged_) {
+      budget_.Release(account_, charged_ - target);
+    } else if (!budget_.Charge(account_, target - charged_)) {
+      return false;
+    }
+    charged_ = target;
+    return true;
+  }
+
+  Budget& budget_;
+  const Account account_;
+  std::size_t charged_ = 0;
+};
+
+}  // namespace baiwan::net

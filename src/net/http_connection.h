@@ -1,0 +1,106 @@
+// One client's connection to an HTTP server, until it ends or becomes a WebSocket.
+//
+//   reading ──a whole request──► answering ──Reply──► reading
+//      │                              └──Upgrade──► the stream goes to a WsConnection
+//      ├──the client does not take its answers──► clogged ──it does──► reading
+//      └──a bad request, a timeout, or the last answer──► closing
+//
+// Requests are taken out of one read in a loop for as long as answers come at once; what is behind
+// an unanswered request stays, unread, in the stream. It has no timer: the server sweeps.
+//
+// Threads: the loop's. Failure: see http.h. Every call into the service may destroy the server.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/node_context.h"
+#include "net/held_bytes.h"
+#include "net/http.h"
+#include "net/http_answer.h"
+#include "net/http_parser.h"
+#include "net/lifetime.h"
+#include "net/ws_connection.h"
+
+namespace baiwan::net {
+
+class HttpConnection;
+
+// What the connections of a server share with it.
+class HttpConnections : public WsRegistry {
+ public:
+  HttpConnections(NodeContext& node_context, HttpService& http_service,
+                  const HttpLimits& http_limits)
+      : node(node_context), service(http_service), limits(http_limits) {}
+
+  virtual void Remove(HttpConnection* connection) = 0;  // destroys it
+  virtual void Adopt(WsConnection* socket) = 0;
+
+  NodeContext& node;
+  HttpService& service;
+  const HttpLimits limits;
+  Nanos now = 0;  // as of the last sweep or accept
+  std::uint64_t requests_taken = 0;
+  bool stopping = false;  // every answer is a connection's last
+
+ protected:
+  ~HttpConnections() = default;
+};
+
+class HttpConnection final : private StreamHandler, private HttpExchange {
+ public:
+  // Bytes of answers that a client may leave unread before its next request has to wait.
+  static constexpr std::size_t kMaxUnsent = 1 << 20;
+
+  HttpConnection(HttpConnections& server, std::unique_ptr<ByteStream> stream);
+
+  // Answers with an error at once and closes.
+  void Refuse(const HttpFault& fault, const Headers& extra = {});
+  // Looks at the time: ends what waits for too long. May destroy the connection.
+  void Sweep(Nanos slack);
+  // Between two requests, with nothing unsent.
+  bool idle() const;
+  ConnectionInfo Info() const;
+
+  std::size_t registry_index = 0;  // the server's own
+
+ private:
+  enum class Phase : std::uint8_t { kReading, kAnswering, kClogged, kClosing, kUpgraded };
+
+  std::size_t OnData(std::string_view data) override;
+  void OnWritable() override;
+  void OnClosed(NetError error) override;
+
+  const HttpRequest& request() const override { return parser_.request(); }
+  void Reply(int status, std::string_view content_type, std::string_view body,
+             const Headers& extra) override;
+  std::unique_ptr<WebSocket> Upgrade(WsHandler* handler) override;
+  const Endpoint& peer() const override { return peer_; }
+
+  std::size_t TakeRequests(std::string_view data);
+  bool Serve();
+  void Incomplete(bool partial);
+  void Close();
+  bool CoverHeld();
+  void Enter(Phase phase);
+
+  HttpConnections& server_;
+  std::unique_ptr<ByteStream> stream_;
+  const Endpoint peer_;
+  RequestParser parser_;
+  Phase phase_ = Phase::kReading;
+  bool in_service_ = false;  // in OnRequest
+  bool partial_ = false;     // a request has begun to arrive
+  bool paused_ = false;
+  AnswerForm form_;  // of the answer to come
+  Nanos since_ = 0;  // in this phase, or since the first byte of a request
+  std::uint64_t requests_ = 0;
+  WsConnection* upgraded_ = nullptr;
+  Lifetime::Token upgraded_alive_;
+  HeldBytes held_;  // an incomplete body, or answers that are not sent
+  Lifetime lifetime_;
+};
+
+}  // namespace baiwan::net
