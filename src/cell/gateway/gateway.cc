@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 constexpr Nanos kSweep = kSecond;
+// A SessionId: 24 bits of the entry's generation, 24 of its place; see cell/ports.h.
+constexpr int kPlaceBits = 24;
+constexpr std::uint32_t kPlaceMask = (1U << kPlaceBits) - 1;
+
+std::uint32_t IndexOf(SessionId id) { return (static_cast<std::uint32_t>(id) & kPlaceMask) - 1; }
 
 }  // namespace
 
@@ -57,17 +62,17 @@ Gateway::Entry& Gateway::NewEntry(Kind kind, SessionId* id) {
   entry.left = 1;
   entry.status = 200;
   entry.results.clear();
-  ++entry.generation;
+  entry.generation = (entry.generation + 1) & kPlaceMask;
   ++(kind == Kind::kWebSocket ? websockets_ : requests_);
-  *id = (SessionId{entry.generation} << 32) | (index + 1);
+  *id = (SessionId{entry.generation} << kPlaceBits) | (index + 1);
   return entry;
 }
 
 Gateway::Entry* Gateway::Find(SessionId id) {
-  const auto index = static_cast<std::uint32_t>(id) - 1;
+  const std::uint32_t index = IndexOf(id);
   if (index >= entries_.size()) return nullptr;
   Entry& entry = *entries_[index];
-  return entry.kind != Kind::kFree && entry.generation == id >> 32 ? &entry : nullptr;
+  return entry.kind != Kind::kFree && entry.generation == id >> kPlaceBits ? &entry : nullptr;
 }
 
 void Gateway::Free(Entry& entry, std::uint32_t index) {
@@ -112,10 +117,10 @@ void Gateway::ToClient(SessionId session, const wire::ServerFrame& frame) {
   int status = entry->status;
   if (!entry->results.empty()) {
     text_ = "{\"results\":[" + entry->results + "]}";
-    Free(*entry, static_cast<std::uint32_t>(session) - 1);
+    Free(*entry, IndexOf(session));
     return exchange.Reply(status, kJson, text_);
   }
-  Free(*entry, static_cast<std::uint32_t>(session) - 1);
+  Free(*entry, IndexOf(session));
   if (frame.refusals_size() > 0) return RefuseWith(exchange, frame.refusals(0));
   switch (kind) {
     case Kind::kChat:
@@ -172,7 +177,7 @@ void Gateway::OnAbandoned(net::HttpExchange& exchange) {
   Entry* entry = Find(exchange.context());
   if (entry == nullptr || entry->exchange != &exchange) return;
   if (logic_ != nullptr) logic_->SessionClosed(*this, exchange.context(), entry->user);
-  Free(*entry, static_cast<std::uint32_t>(exchange.context()) - 1);
+  Free(*entry, IndexOf(exchange.context()));
 }
 
 void Gateway::Sweep() {
@@ -210,7 +215,7 @@ void Gateway::Connect(net::HttpExchange& exchange, std::string_view query) {
   std::unique_ptr<net::WebSocket> socket = exchange.Upgrade(entry.socket.get());
   if (socket == nullptr) {
     entry.socket.reset();
-    Free(entry, static_cast<std::uint32_t>(id) - 1);
+    Free(entry, IndexOf(id));
     return;
   }
   ++counters_.connects;
@@ -253,7 +258,7 @@ void Gateway::OnSocketClosed(SessionId id) {
   if (logic_ != nullptr && entry.user != 0) logic_->SessionClosed(*this, id, entry.user);
   // The socket is in the middle of telling us: it goes when it has finished.
   node_.loop.Post([socket = std::shared_ptr<Socket>(std::move(entry.socket))] {});
-  Free(entry, static_cast<std::uint32_t>(id) - 1);
+  Free(entry, IndexOf(id));
 }
 
 void Gateway::WriteMetrics(MetricsSink& sink) const {

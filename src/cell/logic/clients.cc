@@ -78,14 +78,16 @@ void Logic::FromClient(ClientPort& from, SessionId session, UserId user,
   if (full || node_.budget.used() >= node_.budget.hard_limit()) {
     return RefuseFrame(from, session, frame, wire::REASON_OVERLOADED);
   }
-  WithUser(user, frame.ByteSizeLong(),
-           [this, &from, session, frame](Resident* r, wire::Reason failed) {
-             if (r != nullptr) {
-               OnFrame(*r, from, session, frame);
-             } else {
-               RefuseFrame(from, session, frame, failed);
-             }
-           });
+  WithUser(
+      user, frame.ByteSizeLong(),
+      [this, &from, session, frame, closings = closings_[&from]](Resident* r, wire::Reason failed) {
+        if (closings_[&from] != closings) return;  // its sessions are gone
+        if (r != nullptr) {
+          OnFrame(*r, from, session, frame);
+        } else {
+          RefuseFrame(from, session, frame, failed);
+        }
+      });
 }
 
 void Logic::RefuseFrame(ClientPort& from, SessionId session, const wire::ClientFrame& frame,
@@ -402,6 +404,7 @@ void Logic::SessionPaused(ClientPort& from, SessionId session, UserId user, bool
 }
 
 void Logic::PortClosed(ClientPort& from) {
+  ++closings_[&from];
   const auto forget = [&from](Resident& r) {
     std::erase_if(r.sessions, [&](const auto& s) { return s->port == &from; });
     std::erase_if(r.waiters, [&](const Waiter& w) { return w.port == &from; });

@@ -208,6 +208,7 @@ class Logic final : public LogicPort,
   std::map<UserId, Loading> loading_;
   std::deque<UserId> load_queue_;
   std::uint32_t loads_ = 0;
+  std::map<const ClientPort*, std::uint64_t> closings_;  // how often each gateway went away
   std::deque<UserId> recover_;  // pending users found at start, not loaded yet
   std::uint64_t turn_ = 0;
 

@@ -5,16 +5,30 @@
 
 namespace baiwan::cell {
 
+// A gateway that comes back counts its connections from the beginning. What is still under way to
+// those of its former link must not reach whoever has their numbers now, so they differ in here.
 class LogicServer::Port final : public ClientPort {
  public:
   void ToClient(SessionId session, const wire::ServerFrame& frame) override {
-    if (link == nullptr) return;
+    if (link_ == nullptr || (session >> kTagBits) != links_) return;
     frame.SerializeToString(&encoded_);
-    link->Send(Code(LinkType::kServerFrame), session, encoded_);
+    link_->Send(Code(LinkType::kServerFrame), session & kTagMask, encoded_);
   }
-  net::Link* link = nullptr;
+  SessionId SessionOf(std::uint64_t tag) const {
+    return (tag & kTagMask) | (SessionId{links_} << kTagBits);
+  }
+  void SetLink(net::Link* link) {
+    link_ = link;
+    if (link != nullptr) ++links_;
+  }
+  net::Link* link() const { return link_; }
 
  private:
+  static constexpr int kTagBits = 48;
+  static constexpr std::uint64_t kTagMask = (std::uint64_t{1} << kTagBits) - 1;
+
+  net::Link* link_ = nullptr;
+  std::uint16_t links_ = 0;
   std::string encoded_;
 };
 
@@ -30,6 +44,8 @@ Result<std::unique_ptr<LogicServer>, NetError> LogicServer::Create(NodeContext& 
   return server;
 }
 
+LogicServer::LogicServer(NodeContext& node, Logic& logic) : node_(node), logic_(logic) {}
+
 LogicServer::~LogicServer() { logic_.SetRelay(nullptr); }
 
 void LogicServer::OnLinkUp(net::Link& link, const net::LinkIdentity& peer) {
@@ -42,11 +58,11 @@ void LogicServer::OnLinkUp(net::Link& link, const net::LinkIdentity& peer) {
   } else if (peer.role == "gateway") {
     auto& port = ports_[peer.cell];
     if (port == nullptr) port = std::make_unique<Port>();
-    if (port->link != nullptr) {
-      port->link->Close();
+    if (port->link() != nullptr) {
+      port->link()->Close();
       logic_.PortClosed(*port);
     }
-    port->link = &link;
+    port->SetLink(&link);
   } else {
     node_.log.Error("a {} of cell {} has connected to a logic server", peer.role, peer.cell);
     link.Close();
@@ -62,8 +78,8 @@ void LogicServer::OnLinkDown(net::Link& link, NetError) {
     return;
   }
   for (auto& [cell, port] : ports_) {
-    if (port->link != &link) continue;
-    port->link = nullptr;
+    if (port->link() != &link) continue;
+    port->SetLink(nullptr);
     logic_.PortClosed(*port);
   }
 }
@@ -72,7 +88,7 @@ void LogicServer::OnLinkFrame(net::Link& link, std::uint8_t type, std::uint64_t 
                               std::string_view payload) {
   if (&link == relay_) return FromRelay(type, tag, payload);
   const auto port = ports_.find(link.peer_identity().cell);
-  if (port != ports_.end() && port->second->link == &link) {
+  if (port != ports_.end() && port->second->link() == &link) {
     FromGateway(*port->second, type, tag, payload);
   }
 }
@@ -82,14 +98,15 @@ void LogicServer::FromGateway(Port& port, std::uint8_t type, std::uint64_t tag,
   Reader in(payload);
   const UserId user = in.Varint();
   const std::string_view rest = payload.substr(in.position());
+  const SessionId session = port.SessionOf(tag);
   switch (static_cast<LinkType>(type)) {
     case LinkType::kClientFrame:
       if (!frame_.ParseFromArray(rest.data(), static_cast<int>(rest.size()))) return;
-      return logic_.FromClient(port, tag, user, frame_);
+      return logic_.FromClient(port, session, user, frame_);
     case LinkType::kClientClosed:
-      return logic_.SessionClosed(port, tag, user);
+      return logic_.SessionClosed(port, session, user);
     case LinkType::kClientPaused:
-      return logic_.SessionPaused(port, tag, user, in.U8() != 0);
+      return logic_.SessionPaused(port, session, user, in.U8() != 0);
     default:
       node_.log.Warn("a gateway sent a frame of unknown type {}", type);
   }

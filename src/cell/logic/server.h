@@ -29,7 +29,7 @@ class LogicServer final : private net::LinkHandler, private RelayPort {
  private:
   class Port;
 
-  LogicServer(NodeContext& node, Logic& logic) : node_(node), logic_(logic) {}
+  LogicServer(NodeContext& node, Logic& logic);
 
   void OnLinkUp(net::Link& link, const net::LinkIdentity& peer) override;
   void OnLinkFrame(net::Link& link, std::uint8_t type, std::uint64_t tag,

@@ -59,7 +59,8 @@ void Logic::StartLoads() {
 
 void Logic::RecoverMore() {
   // Half of the loads at most: users whose clients are waiting come first.
-  while (!recover_.empty() && loads_ + load_queue_.size() < options_.max_loads / 2) {
+  const std::uint32_t most = std::max(1U, options_.max_loads / 2);
+  while (!recover_.empty() && loads_ + load_queue_.size() < most) {
     const UserId user = recover_.front();
     recover_.pop_front();
     WithUser(user, 0, [](Resident*, wire::Reason) {});
