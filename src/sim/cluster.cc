@@ -19,6 +19,10 @@ constexpr Nanos kLook = 100 * kMillisecond;  // between two looks whether all is
 constexpr Nanos kQuiet = 60 * kSecond;       // for what is stored to reach its friends
 constexpr std::uint64_t kPurpose = 0x636C'7573'7465'7200;
 
+void SeededNonce(NodeContext& node, unsigned char* nonce) {
+  for (int i = 0; i < 16; ++i) nonce[i] = static_cast<unsigned char>(node.rng.Next());
+}
+
 class RegistryProgram final : public Program {
  public:
   RegistryProgram(Node& node, const placement::PlacementTable& table)
@@ -106,7 +110,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
       workload_(seed, options.workload),
       stage_{workload_, {}, true, false},
       world_(seed, options.world),
-      chaos_([&]() -> Chaos {
+      chaos_([this]() -> Chaos {
         AddRegistry();
         for (CellId cell = 0; cell < options_.workload.cells; ++cell) AddCell(cell);
         for (CellId cell = 0; cell < options_.workload.cells; ++cell) AddClients(cell);
@@ -136,6 +140,7 @@ cell::HostOptions Cluster::HostOf(CellId cell) const {
   host.logic_options = options_.logic;
   host.http_limits.websocket.heartbeat = 3 * kSecond;
   host.link_limits = options_.links;
+  host.link_limits.nonce = SeededNonce;
   return host;
 }
 

@@ -74,6 +74,7 @@ void SimKv::StartSync() {
 }
 
 void SimKv::FinishSync(Nanos took) {
+  if (disk_.options_.lies && disk_.rng_.Chance(0.1)) disk_.truth_ = disk_.contents_;
   ++stats_.syncs;
   stats_.sync_nanos += took;
   for (std::size_t i = std::exchange(syncing_, 0); i > 0; --i) {
@@ -170,6 +171,7 @@ KvError SimKv::CommitNow(const WriteSet& writes) {
 }
 
 void SimKv::Crash() {
+  if (disk_.options_.lies && !disk_.truth_[0].empty()) disk_.contents_ = disk_.truth_;
   std::deque<WriteSet> uncertain = std::exchange(doubtful_, {});
   if (!poisoned_) {
     for (auto& commit : pending_) uncertain.push_back(std::move(commit.writes));

@@ -39,6 +39,9 @@ struct DiskOptions {
   // After a crash, the first commit that is not durable may have left the beginning of its writes,
   // with the last value cut short. A Kv never does that; the log above it is said to bear it.
   bool torn_last_commit = false;
+  // A disk whose syncs are lies: a crash takes back some of what was reported as durable. For
+  // proving that somebody notices.
+  bool lies = false;
 };
 
 class SimDisk {
@@ -80,6 +83,7 @@ class SimDisk {
   const DiskOptions options_;
   Rng rng_;
   Contents contents_;
+  Contents truth_;  // of a disk that lies
   std::uint64_t commits_ = 0;
   bool fail_next_ = false;
   bool full_ = false;

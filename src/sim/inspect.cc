@@ -56,6 +56,7 @@ class Inspector final : public Program {
       if (!record.ok()) {
         return Complain(fmt::format("user {}: {}", user, Message(record.error())));
       }
+      wire::FinishFold(*record);  // as whoever loads a user does
       disks_[user].record = std::move(*record);
       ReadNext(user, wire::Box::kOut);
     });
@@ -154,6 +155,14 @@ std::string CheckTold(const UserOnDisk& u, const Notebook& told) {
   return {};
 }
 
+std::string Unacknowledged(const wire::UserRecord& record) {
+  std::string text;
+  for (const wire::FriendRecord& f : record.friends) {
+    if (f.acked < f.sent) text += fmt::format(", to {} {} of {}", f.id, f.acked, f.sent);
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<Disks, std::string> ReadDisks(const Workload& workload,
@@ -216,8 +225,8 @@ std::string CheckDelivered(const Workload& workload, const Disks& disks) {
   }
   for (const auto& [user, u] : disks) {
     if (u.record.send_ack_id != u.record.send_id) {
-      return fmt::format("user {}: SendId {}, SendAckId {}", user, u.record.send_id,
-                         u.record.send_ack_id);
+      return fmt::format("user {}: SendId {}, SendAckId {}{}", user, u.record.send_id,
+                         u.record.send_ack_id, Unacknowledged(u.record));
     }
     for (const BoxEntry& e : u.out) sent += e.message.kind == wire::Kind::kText ? 1 : 0;
   }

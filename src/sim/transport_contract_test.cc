@@ -139,7 +139,7 @@ TEST_P(TransportContract, DestroyingAStreamDropsWhatIsUnsent) {
 
 TEST_P(TransportContract, CloseAfterFlushSendsEverythingFirst) {
   ConnectBoth();
-  const std::string sent = Pattern(1'500'000);
+  const std::string sent = Pattern(pair_->MoreThanKernelsHold());
   server_.stream->PauseReading();
   client_.stream->Write(sent);
   client_.stream->CloseAfterFlush();

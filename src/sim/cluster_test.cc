@@ -1,0 +1,83 @@
+// The real roles under chaos: at rest the promises hold, for every seed. See sim/cluster.h.
+//
+// A failure prints its seed and the last events; BAIWAN_SIM_SEED=<seed> runs that one again, event
+// for event, and BAIWAN_SIM_SEEDS=<n> runs more of them.
+#include "sim/cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "sim/seeds.h"
+
+namespace baiwan::sim {
+namespace {
+
+constexpr std::uint64_t kSeeds = 160;
+constexpr std::uint64_t kShards = 4;  // so that two cores are used
+
+class SimCluster : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(SimCluster, KeepsItsPromisesUnderChaos) {
+  std::uint64_t faults = 0;
+  for (const std::uint64_t seed : Seeds(kSeeds)) {
+    if (seed % kShards != GetParam()) continue;
+    Cluster cluster(seed, ClusterOptions::FromSeed(seed));
+    const std::string wrong = cluster.Run();
+    ASSERT_TRUE(wrong.empty()) << wrong;
+    faults += cluster.faults();
+  }
+  RecordProperty("faults", std::to_string(faults));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shard, SimCluster, ::testing::Range<std::uint64_t>(0, kShards));
+
+TEST(SimClusterOnce, TheSameSeedIsTheSameRun) {
+  for (const std::uint64_t seed : {1, 2, 3, 4}) {
+    std::uint64_t hashes[2];
+    for (std::uint64_t& hash : hashes) {
+      Cluster cluster(seed, ClusterOptions::FromSeed(seed));
+      cluster.Run();
+      hash = cluster.world().trace().hash();
+    }
+    EXPECT_EQ(hashes[0], hashes[1]) << "seed " << seed;
+  }
+}
+
+TEST(SimClusterOnce, WithoutFaultsEverybodyFinishesSoon) {
+  for (const ClusterLayout layout : {ClusterLayout::kCell, ClusterLayout::kRole}) {
+    ClusterOptions options;
+    options.layout = layout;
+    options.trouble = 0;
+    options.patience = 10 * kSecond;
+    Cluster cluster(1, options);
+    EXPECT_EQ(cluster.Run(), "");
+    EXPECT_LT(cluster.world().now(), 10 * kSecond);
+  }
+}
+
+TEST(SimClusterOnce, AnOlderDiskPutBackIsFound) {
+  const auto found = FirstFailure(20, [](std::uint64_t seed) {
+    ClusterOptions options = ClusterOptions::FromSeed(seed);
+    options.trouble = 3 * kSecond;
+    Cluster cluster(seed, options);
+    SimDisk::Contents older;
+    cluster.world().At(700 * kMillisecond, [&] { older = cluster.DiskOf(1); });
+    cluster.world().At(2 * kSecond, [&] { cluster.LoseData(1, older); });
+    return cluster.Run();
+  });
+  EXPECT_TRUE(found.has_value());
+}
+
+TEST(SimClusterOnce, ADiskThatLiesIsFound) {
+  const auto found = FirstFailure(20, [](std::uint64_t seed) {
+    ClusterOptions options = ClusterOptions::FromSeed(seed);
+    options.world.node.disk.lies = true;
+    options.chaos[Fault::kCrash] = 5;
+    return Cluster(seed, options).Run();
+  });
+  EXPECT_TRUE(found.has_value());
+}
+
+}  // namespace
+}  // namespace baiwan::sim
