@@ -1,13 +1,32 @@
 #include "registry/client.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
-#include "registry/json.h"
+#include <algorithm>
+#include <charconv>
 
 namespace baiwan::registry {
 namespace {
 
-constexpr Nanos kTimeout = 3 * kSecond;
+constexpr Nanos kFirstRenewal = 3 * kSecond;  // until the registry has told its lease
+constexpr Nanos kShortestRenewal = 20 * kMillisecond;
+constexpr Nanos kBetweenWatches = kMillisecond;
+constexpr Nanos kPatience = 5 * kSecond;  // beyond the end of a long poll
+
+std::string PathOf(const ServiceKey& key) {
+  return fmt::format("/v1/services/{}/{}/{}", key.role, key.cell, key.name);
+}
+
+// "lease_ms" of the answer to a registration; 0 if it has none.
+Nanos LeaseOf(std::string_view body) {
+  constexpr std::string_view kField = "\"lease_ms\":";
+  const auto at = body.find(kField);
+  std::uint32_t ms = 0;
+  if (at != std::string_view::npos) {
+    std::from_chars(body.data() + at + kField.size(), body.data() + body.size(), ms);
+  }
+  return ms * kMillisecond;
+}
 
 }  // namespace
 
@@ -15,19 +34,18 @@ RegistryClient::RegistryClient(NodeContext& node, const ClientOptions& options)
     : node_(node),
       options_(options),
       renewer_(net::HttpClient::Create(node, options.registry)),
+      renew_every_(options.renew > 0 ? options.renew : kFirstRenewal),
       watcher_(net::HttpClient::Create(node, options.registry)) {
   Watch();
 }
 
 RegistryClient::~RegistryClient() {
   node_.loop.Cancel(renew_timer_);
+  node_.loop.Cancel(withdraw_timer_);
   node_.loop.Cancel(watch_timer_);
 }
 
-std::string RegistryClient::PathOf(const Service& s) {
-  return fmt::format("/v1/services/{}/{}/{}", s.role, s.cell, s.name);
-}
-
+// Full jitter, so that those who lost the registry together do not come back together.
 Nanos RegistryClient::Backoff(std::uint32_t failures) {
   const Nanos most =
       std::min(options_.backoff_max, options_.backoff_first << std::min(failures, 10U));
@@ -37,57 +55,91 @@ Nanos RegistryClient::Backoff(std::uint32_t failures) {
 // ---------------------------------------------------------------- our leases
 
 void RegistryClient::Announce(const Service& service) {
-  announced_.push_back(service);
+  if (withdrawing_) return;
+  announced_[service.key()] = {service};
+  RenewDue();
+}
+
+bool RegistryClient::registered() const {
+  return std::all_of(announced_.begin(), announced_.end(),
+                     [](const auto& entry) { return entry.second.registered; });
+}
+
+// One request at a time, whichever is due first; else a timer for the first that will be.
+void RegistryClient::RenewDue() {
+  if (withdrawing_ || announced_.empty() || renewer_->busy()) return;
+  const auto next =
+      std::min_element(announced_.begin(), announced_.end(),
+                       [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
   node_.loop.Cancel(renew_timer_);
-  if (to_renew_.empty()) return Renew();
-  to_renew_.push_back(announced_.size() - 1);
-}
-
-void RegistryClient::Renew() {
-  to_renew_.clear();
-  for (std::size_t i = 0; i < announced_.size(); ++i) to_renew_.push_back(i);
-  NextRenewal();
-}
-
-void RegistryClient::NextRenewal() {
-  if (to_renew_.empty()) {
-    if (withdrawing_) return std::exchange(withdrawn_, nullptr)();
-    renew_timer_ = node_.loop.After(options_.renew, [this] { Renew(); });
+  const Nanos wait = next->second.due - node_.clock.Monotonic();
+  if (wait > 0) {
+    renew_timer_ = node_.loop.After(wait, [this] { RenewDue(); });
     return;
   }
-  if (renewer_->busy()) return;
-  const Service& s = announced_[to_renew_.front()];
-  renewer_->Request(
-      withdrawing_ ? "DELETE" : "PUT", PathOf(s), withdrawing_ ? std::string() : BodyOf(s), {},
-      kTimeout, [this](Result<net::HttpResponse, NetError> response) {
-        const Service& service = announced_[to_renew_.front()];
-        const bool good = response && (response->status == 200 || withdrawing_);
-        if (good || withdrawing_) {
-          renew_failures_ = 0;
-          to_renew_.pop_front();
-          return NextRenewal();
-        }
-        if (response && renew_failures_ == 0) {
-          node_.log.Error("the registry refuses {} of cell {} at {}: {} {}", service.role,
-                          service.cell, service.endpoint.ToString(), response->status,
-                          response->body);
-        }
-        renew_timer_ = node_.loop.After(Backoff(renew_failures_++), [this] { NextRenewal(); });
-      });
+  renewer_->Request("PUT", PathOf(next->first), BodyOf(next->second.service), {}, options_.timeout,
+                    [this, key = next->first](Result<net::HttpResponse, NetError> response) {
+                      Renewed(key, response);
+                      RenewDue();
+                    });
+}
+
+void RegistryClient::Renewed(const ServiceKey& key,
+                             const Result<net::HttpResponse, NetError>& response) {
+  const auto it = announced_.find(key);
+  if (it == announced_.end()) return;
+  Announced& a = it->second;
+  const Nanos now = node_.clock.Monotonic();
+  a.registered = response && response->status == 200;
+  if (a.registered) {
+    const Nanos lease = LeaseOf(response->body);
+    if (options_.renew == 0 && lease > 0) renew_every_ = std::max(lease / 3, kShortestRenewal);
+    a.failures = 0;
+    a.refused = false;
+    // Spread over the last fifth, so that a deployment that started at once does not stay in step.
+    const auto spread = static_cast<std::uint64_t>(renew_every_ / 5);
+    a.due = now + renew_every_ - static_cast<Nanos>(node_.rng.Below(spread + 1));
+    return;
+  }
+  if (response && !a.refused) {
+    a.refused = true;
+    node_.log.Error("the registry refuses {} at {}: {} {}", key.ToString(),
+                    a.service.endpoint.ToString(), response->status, response->body);
+  }
+  a.due = now + Backoff(a.failures++);
 }
 
 void RegistryClient::Withdraw(std::function<void()> done) {
   withdrawing_ = true;
   withdrawn_ = std::move(done);
   node_.loop.Cancel(renew_timer_);
-  const bool waiting = renewer_->busy();
-  to_renew_.clear();
-  for (std::size_t i = 0; i < announced_.size(); ++i) to_renew_.push_back(i);
-  if (waiting) {
-    // The answer to what is under way would be taken for ours: start afresh.
-    renewer_ = net::HttpClient::Create(node_, options_.registry);
-  }
-  NextRenewal();
+  for (const auto& [key, a] : announced_) to_remove_.push_back(key);
+  // A connection of its own: the answer to what is under way is nobody's concern any more.
+  renewer_ = net::HttpClient::Create(node_, options_.registry);
+  withdraw_timer_ =
+      node_.loop.After(to_remove_.empty() ? 0 : options_.withdraw, [this] { Left(); });
+  NextRemoval();
+}
+
+void RegistryClient::NextRemoval() {
+  if (to_remove_.empty()) return;
+  const Announced& a = announced_.at(to_remove_.front());
+  const std::string target =
+      fmt::format("{}?incarnation={}", PathOf(to_remove_.front()), a.service.incarnation);
+  to_remove_.pop_front();
+  renewer_->Request("DELETE", target, {}, {}, options_.withdraw,
+                    [this](const Result<net::HttpResponse, NetError>& response) {
+                      // Without a registry the leases run out by themselves.
+                      if (!response || to_remove_.empty()) return Left();
+                      NextRemoval();
+                    });
+}
+
+void RegistryClient::Left() {
+  node_.loop.Cancel(withdraw_timer_);
+  to_remove_.clear();
+  announced_.clear();
+  if (withdrawn_) std::exchange(withdrawn_, nullptr)();
 }
 
 // ---------------------------------------------------------------- everybody else's
@@ -97,60 +149,85 @@ void RegistryClient::Listen(std::function<void()> on_change) {
   if (!services_.empty()) listeners_.back()();
 }
 
+void RegistryClient::ListenTable(std::function<void(const placement::PlacementTable&)> on_change) {
+  table_listeners_.push_back(std::move(on_change));
+  if (table_) table_listeners_.back()(*table_);
+}
+
+void RegistryClient::WatchSoon(Nanos delay) {
+  watch_timer_ = node_.loop.After(delay, [this] { Watch(); });
+}
+
 void RegistryClient::Watch() {
-  const std::string path =
-      fmt::format("/v1/watch?after={}&timeout={}", revision_, options_.watch / kSecond);
-  watcher_->Request("GET", path, {}, {}, options_.watch + 10 * kSecond,
-                    [this](Result<net::HttpResponse, NetError> response) { Received(response); });
+  const std::string target = fmt::format("/v1/watch?after={}&registry={}&timeout={}ms", revision_,
+                                         registry_, options_.watch / kMillisecond);
+  watcher_->Request(
+      "GET", target, {}, {}, options_.watch + kPatience,
+      [this](const Result<net::HttpResponse, NetError>& response) { Received(response); });
 }
 
-void RegistryClient::Received(Result<net::HttpResponse, NetError>& response) {
-  if (response && response->status == 200) {
-    auto listing = ListFromJson(response->body);
-    if (listing) {
-      watch_failures_ = 0;
-      revision_ = listing->revision;
-      Adopt(std::move(listing->services));
-      // Not in this callback: the client is still busy with it.
-      watch_timer_ = node_.loop.After(kMillisecond, [this] { Watch(); });
-      return;
-    }
-    node_.log.Error("the registry's list cannot be read: {}", listing.error());
+void RegistryClient::Received(const Result<net::HttpResponse, NetError>& response) {
+  if (!response || response->status != 200) return WatchSoon(Backoff(watch_failures_++));
+  auto listing = ListingFromJson(response->body);
+  if (!listing) {
+    node_.log.Error("the registry's answer cannot be read: {}", listing.error());
+    revision_ = 0;
+    return WatchSoon(Backoff(watch_failures_++));
   }
-  revision_ = 0;  // whoever answers next may be another registry
-  watch_timer_ = node_.loop.After(Backoff(watch_failures_++), [this] { Watch(); });
-}
-
-// A list that lacks services that we know may come from a registry that has just started, and that
-// they have not found yet. What it adds or moves counts at once; what it lacks only after a grace
-// period longer than a lease.
-void RegistryClient::Adopt(std::vector<Service> services) {
-  const auto same = [](const Service& a, const Service& b) {
-    return a.role == b.role && a.cell == b.cell && a.name == b.name;
-  };
-  std::vector<Service> missing;
-  for (const Service& known : services_) {
-    const bool there = std::any_of(services.begin(), services.end(),
-                                   [&](const Service& s) { return same(s, known); });
-    if (!there) missing.push_back(known);
+  watch_failures_ = 0;
+  const bool restarted = registry_ != 0 && listing->registry != registry_;
+  const std::uint64_t version = listing->placement_version;
+  const bool changed = Adopt(*listing);
+  if (restarted) {  // it does not know us: do not wait for the next renewal
+    for (auto& [key, a] : announced_) a.due = 0;
+    RenewDue();
   }
-  const Nanos now = node_.clock.Monotonic();
-  if (missing.empty()) {
-    shrunk_since_ = 0;
+  if (version > (table_ ? table_->version() : 0)) {
+    FetchTable();
   } else {
-    if (shrunk_since_ == 0) shrunk_since_ = now;
-    if (now - shrunk_since_ < options_.grace) {
-      services.insert(services.end(), missing.begin(), missing.end());
-    } else {
-      shrunk_since_ = 0;
-    }
+    WatchSoon(kBetweenWatches);
   }
-  std::sort(services.begin(), services.end(), [](const Service& a, const Service& b) {
-    return std::tie(a.role, a.cell, a.name) < std::tie(b.role, b.cell, b.name);
-  });
-  if (services == services_) return;
-  services_ = std::move(services);
+  if (!changed) return;
   for (const auto& listener : listeners_) listener();
+}
+
+// Takes over what the registry says; true if services_ is another afterwards.
+bool RegistryClient::Adopt(Listing& listing) {
+  registry_ = listing.registry;
+  revision_ = listing.revision;
+  if (listing.full && listing.settled) known_.clear();
+  for (const ServiceKey& key : listing.removed) known_.erase(key);
+  for (Service& service : listing.services) {
+    ServiceKey key = service.key();
+    known_[std::move(key)] = std::move(service);
+  }
+  if (listing.full) unsettled_ = !listing.settled;
+  if (unsettled_ && listing.settled) revision_ = 0;  // ask for everything once more
+  std::vector<Service> services;
+  services.reserve(known_.size());
+  for (const auto& [key, service] : known_) services.push_back(service);
+  if (services == services_) return false;
+  services_ = std::move(services);
+  return true;
+}
+
+void RegistryClient::FetchTable() {
+  watcher_->Request(
+      "GET", "/v1/placement?format=binary", {}, {}, options_.timeout,
+      [this](const Result<net::HttpResponse, NetError>& response) {
+        if (!response || response->status != 200) {
+          revision_ = 0;  // hear of the version again
+          return WatchSoon(Backoff(watch_failures_++));
+        }
+        const auto table = placement::PlacementTable::Decode(response->body);
+        WatchSoon(kBetweenWatches);
+        if (!table) return node_.log.Error("{}", placement::Message(table.error()));
+        if (table_ ? !table_->Merge(*table) : false) {
+          return node_.log.Error("the registry's placement table contradicts what it said before");
+        }
+        if (!table_) table_ = *table;
+        for (const auto& listener : table_listeners_) listener(*table_);
+      });
 }
 
 }  // namespace baiwan::registry

@@ -1,5 +1,7 @@
 #include "registry/directory.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace baiwan::registry {
@@ -7,6 +9,10 @@ namespace baiwan::registry {
 bool IsRole(std::string_view role) {
   return std::any_of(std::begin(kRoles), std::end(kRoles),
                      [role](const char* r) { return role == r; });
+}
+
+std::string ServiceKey::ToString() const {
+  return fmt::format("{} {} of cell {}", role, name, cell);
 }
 
 const Service* Directory::Find(std::string_view role, CellId cell) const {

@@ -4,10 +4,11 @@
 // Threads: one loop; listeners are called on it.
 #pragma once
 
+#include <compare>
 #include <functional>
 #include <map>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -20,15 +21,27 @@ inline constexpr const char* kRoles[] = {"gateway", "logic",   "relay", "cache",
                                          "store",   "monitor", "load"};
 bool IsRole(std::string_view role);
 
+// Who somebody is, whatever process is it at the moment.
+struct ServiceKey {
+  std::string role;
+  CellId cell = 0;
+  std::string name;  // of the process; unique within role and cell
+
+  auto operator<=>(const ServiceKey&) const = default;
+  std::string ToString() const;  // "gateway gw-0 of cell 0"
+};
+
 struct Service {
   std::string role;
-  std::string name;  // of the process; unique within role and cell
+  std::string name;
   CellId cell = 0;
-  Endpoint endpoint;           // where the role is served
-  std::uint16_t ops_port = 0;  // of /metrics and the like on the same host; 0: at `endpoint`
-  Incarnation incarnation = 0;
+  Endpoint endpoint;            // where the role is served
+  std::uint16_t ops_port = 0;   // of /metrics and the like on the same host; 0: at `endpoint`
+  Incarnation incarnation = 0;  // rises with every start of the process; 0: not told
+  std::map<std::string, std::string> meta;  // whatever else others should know
 
   bool operator==(const Service&) const = default;
+  ServiceKey key() const { return {role, cell, name}; }
   Endpoint ops() const { return {endpoint.host, ops_port != 0 ? ops_port : endpoint.port}; }
 };
 

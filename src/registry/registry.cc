@@ -6,11 +6,34 @@ namespace baiwan::registry {
 namespace {
 
 constexpr std::size_t kMaxName = 64;
+constexpr std::size_t kMaxHost = 253;  // RFC 1035: a domain name's text
+constexpr std::size_t kMaxMeta = 16;
+constexpr std::size_t kMaxMetaValue = 256;
 
-bool GoodName(std::string_view name) {
+// Without the locale's opinion.
+bool IsAlnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool IsName(std::string_view name) {
   return !name.empty() && name.size() <= kMaxName &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_';
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return IsAlnum(c) || c == '-' || c == '.' || c == '_'; });
+}
+
+bool IsHost(std::string_view host) {
+  if (host.empty() || host.size() > kMaxHost || host == "0.0.0.0" || host == "::") return false;
+  return std::all_of(host.begin(), host.end(), [](char c) {
+    return IsAlnum(c) || c == '-' || c == '.' || c == ':' || c == '_';
+  });
+}
+
+bool IsMeta(const std::map<std::string, std::string>& meta) {
+  return meta.size() <= kMaxMeta && std::all_of(meta.begin(), meta.end(), [](const auto& entry) {
+           const auto& value = entry.second;
+           return IsName(entry.first) && value.size() <= kMaxMetaValue &&
+                  std::all_of(value.begin(), value.end(),
+                              [](char c) { return c >= ' ' && c <= '~'; });
          });
 }
 
@@ -27,62 +50,119 @@ const char* Message(RegisterError error) {
     case RegisterError::kBadCell:
       return "a cell is a number below 1024";
     case RegisterError::kBadEndpoint:
-      return "host and port (1 to 65535) are needed";
+      return "host (one that others can connect to) and port (1 to 65535) are needed";
+    case RegisterError::kBadMeta:
+      return "meta has at most 16 texts of up to 256 printable ASCII characters, under proper "
+             "names";
     case RegisterError::kTaken:
       return "another service holds this host and port";
+    case RegisterError::kReplaced:
+      return "a later process of this name is registered";
     case RegisterError::kFull:
       return "the registry holds as many services as it may";
   }
   return "unknown";
 }
 
-RegisterError Registry::Register(const Service& s, Nanos now) {
-  if (!IsRole(s.role)) return RegisterError::kBadRole;
-  if (!GoodName(s.name)) return RegisterError::kBadName;
-  if (s.cell >= kMaxCells) return RegisterError::kBadCell;
-  if (s.endpoint.port == 0 || s.endpoint.host.empty() || s.endpoint.host.size() > 255) {
-    return RegisterError::kBadEndpoint;
+const char* Message(MoveError error) {
+  switch (error) {
+    case MoveError::kNone:
+      return "may be moved";
+    case MoveError::kSettling:
+      return "the registry has just started and does not know yet who lives";
+    case MoveError::kBadPartition:
+      return "there is no such partition";
+    case MoveError::kBadCell:
+      return "there is no such cell";
+    case MoveError::kOwnedAlready:
+      return "that cell owns it already";
   }
+  return "unknown";
+}
+
+RegisterError Check(const Service& s) {
+  if (!IsRole(s.role)) return RegisterError::kBadRole;
+  if (!IsName(s.name)) return RegisterError::kBadName;
+  if (s.cell >= kMaxCells) return RegisterError::kBadCell;
+  if (s.endpoint.port == 0 || !IsHost(s.endpoint.host)) return RegisterError::kBadEndpoint;
+  if (!IsMeta(s.meta)) return RegisterError::kBadMeta;
+  return RegisterError::kNone;
+}
+
+Registry::Registry(const RegistryOptions& options, placement::PlacementTable table, Nanos now)
+    : options_(options), started_(now), table_(std::move(table)) {}
+
+Registry::Address Registry::AddressOf(const Endpoint& endpoint) {
+  return {endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host, endpoint.port};
+}
+
+RegisterError Registry::Register(const Service& s, Nanos now) {
+  if (const auto error = Check(s); error != RegisterError::kNone) return error;
   Expire(now);
-  const Key key = KeyOf(s);
-  const std::pair<std::string, std::uint16_t> address{s.endpoint.host, s.endpoint.port};
-  const auto holder = holders_.find(address);
+  const ServiceKey key = s.key();
+  const auto holder = holders_.find(AddressOf(s.endpoint));
   if (holder != holders_.end() && holder->second != key) return RegisterError::kTaken;
   const auto known = leases_.find(key);
   if (known == leases_.end() && leases_.size() >= options_.max_services) {
     return RegisterError::kFull;
   }
   if (known != leases_.end()) {
-    known->second.renewed = now;
-    if (known->second.service == s) return RegisterError::kNone;
-    const Endpoint& old = known->second.service.endpoint;
-    holders_.erase({old.host, old.port});
+    Lease& lease = known->second;
+    if (s.incarnation != 0 && s.incarnation < lease.service.incarnation) {
+      return RegisterError::kReplaced;
+    }
+    if (lease.service == s) {
+      lease.renewed = now;
+      Touch(key);
+      return RegisterError::kNone;
+    }
+    holders_.erase(AddressOf(lease.service.endpoint));
   }
-  leases_[key] = {s, now};
-  holders_[address] = key;
-  ++revision_;
+  leases_[key] = {s, now, now, ++revision_};
+  holders_[AddressOf(s.endpoint)] = key;
+  Touch(key);
   return RegisterError::kNone;
 }
 
-bool Registry::Deregister(std::string_view role, CellId cell, std::string_view name, Nanos now) {
+bool Registry::Deregister(const ServiceKey& key, Incarnation incarnation, Nanos now) {
   Expire(now);
-  const auto it = leases_.find({std::string(role), cell, std::string(name)});
+  const auto it = leases_.find(key);
   if (it == leases_.end()) return false;
-  holders_.erase({it->second.service.endpoint.host, it->second.service.endpoint.port});
-  leases_.erase(it);
-  ++revision_;
+  if (incarnation != 0 && it->second.service.incarnation != incarnation) return false;
+  Remove(key);
   return true;
 }
 
 void Registry::Expire(Nanos now) {
-  for (auto it = leases_.begin(); it != leases_.end();) {
-    if (now - it->second.renewed < options_.lease) {
-      ++it;
-      continue;
-    }
-    holders_.erase({it->second.service.endpoint.host, it->second.service.endpoint.port});
-    it = leases_.erase(it);
+  if (!settled_ && now - started_ >= options_.lease) {
+    settled_ = true;
     ++revision_;
+  }
+  while (!order_.empty() && now - leases_.at(order_.front()).renewed >= options_.lease) {
+    Remove(ServiceKey(order_.front()));
+  }
+}
+
+void Registry::Touch(const ServiceKey& key) {
+  const auto [it, is_new] = places_.try_emplace(key);
+  if (is_new) {
+    it->second = order_.insert(order_.end(), key);
+  } else {
+    order_.splice(order_.end(), order_, it->second);
+  }
+}
+
+void Registry::Remove(const ServiceKey& key) {
+  const auto place = places_.find(key);
+  order_.erase(place->second);
+  places_.erase(place);
+  const auto lease = leases_.find(key);
+  holders_.erase(AddressOf(lease->second.service.endpoint));
+  leases_.erase(lease);
+  removals_.push_back({++revision_, key});
+  if (removals_.size() > options_.max_history) {
+    forgotten_ = removals_.front().revision;
+    removals_.pop_front();
   }
 }
 
@@ -93,9 +173,37 @@ std::vector<Service> Registry::List() const {
   return list;
 }
 
-Nanos Registry::Age(const Service& service, Nanos now) const {
-  const auto it = leases_.find(KeyOf(service));
-  return it == leases_.end() ? 0 : now - it->second.renewed;
+const Registry::Lease* Registry::HolderOf(const Endpoint& endpoint) const {
+  const auto it = holders_.find(AddressOf(endpoint));
+  return it == holders_.end() ? nullptr : &leases_.at(it->second);
+}
+
+Registry::Changes Registry::Since(std::uint64_t after) const {
+  Changes changes;
+  changes.full = after == 0 || after < forgotten_ || after > revision_;
+  for (const auto& [key, lease] : leases_) {
+    if (changes.full || lease.changed > after) changes.services.push_back(&lease);
+  }
+  if (changes.full) return changes;
+  const auto first = std::upper_bound(
+      removals_.begin(), removals_.end(), after,
+      [](std::uint64_t revision, const Removal& r) { return revision < r.revision; });
+  for (auto it = first; it != removals_.end(); ++it) changes.removed.push_back(it->key);
+  return changes;
+}
+
+MoveError Registry::CheckMove(PartitionId partition, CellId to) const {
+  if (!settled_) return MoveError::kSettling;
+  if (partition >= table_.partitions()) return MoveError::kBadPartition;
+  if (to >= table_.cells()) return MoveError::kBadCell;
+  if (table_.OwnerOf(partition) == to) return MoveError::kOwnedAlready;
+  return MoveError::kNone;
+}
+
+bool Registry::Adopt(const placement::PlacementTable& newer) {
+  if (!table_.Merge(newer)) return false;
+  ++revision_;
+  return true;
 }
 
 }  // namespace baiwan::registry

@@ -2,20 +2,29 @@
 //
 // A service registers under role, cell and name, and repeats that to renew its lease. The same name
 // coming back, from a new process perhaps at a new address, replaces its own lease; a *different*
-// identity that claims a host and port under lease is refused. What is not renewed is gone after
-// `lease`. Leases say who can be reached, never who owns what: ownership stays where the placement
-// table puts it, and nothing changes it for one lease time after a registry has started.
+// identity that claims a host and port under lease is refused, and so is a process that has been
+// replaced by a later one (a lower incarnation), or two would take turns for ever. What is not
+// renewed is gone after `lease`.
 //
-// Pure: time comes in. Bounds: `max_services`; names up to 64 bytes.
+// Leases say who can be reached, never who owns what: ownership stays where the placement table
+// puts it, and nothing changes it for one lease time after a registry has started, since until then
+// it does not know who lives. For the same reason the list is not `settled` before: who is missing
+// in it may just not have come back yet.
+//
+// Pure: time comes in, and must not go back. One thread. Failure: a RegisterError or MoveError, and
+// nothing has changed. Bounds: `max_services`; names and the like see Check.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <list>
 #include <map>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "placement/placement.h"
 #include "registry/directory.h"
 
 namespace baiwan::registry {
@@ -23,6 +32,7 @@ namespace baiwan::registry {
 struct RegistryOptions {
   Nanos lease = 10 * kSecond;
   std::size_t max_services = 10'000;
+  std::size_t max_history = 10'000;  // removals kept for those who ask what has changed
 };
 
 enum class RegisterError : std::uint8_t {
@@ -30,40 +40,93 @@ enum class RegisterError : std::uint8_t {
   kBadRole,
   kBadName,  // empty, longer than 64 bytes, or not of letters, digits and "-._"
   kBadCell,
-  kBadEndpoint,
-  kTaken,  // that host and port belong to somebody else
+  kBadEndpoint,  // port 0; a host that is empty, longer than 253 bytes, no name or address, or one
+                 // that stands for every address
+  kBadMeta,      // more than 16 entries, a key that is no name, a value over 256 printable bytes
+  kTaken,        // that host and port belong to somebody else
+  kReplaced,     // a later process of this name is registered
   kFull,
 };
 const char* Message(RegisterError error);
+// Whether a service is properly described.
+RegisterError Check(const Service& service);
+
+enum class MoveError : std::uint8_t {
+  kNone = 0,
+  kSettling,  // less than a lease time since the start
+  kBadPartition,
+  kBadCell,
+  kOwnedAlready,
+};
+const char* Message(MoveError error);
 
 class Registry {
  public:
-  explicit Registry(const RegistryOptions& options = {}) : options_(options) {}
+  struct Lease {
+    Service service;
+    Nanos registered = 0;       // this incarnation
+    Nanos renewed = 0;          // the last time
+    std::uint64_t changed = 0;  // the revision that brought it as it is
+  };
+
+  Registry(const RegistryOptions& options, placement::PlacementTable table, Nanos now);
 
   // Registers or renews.
   RegisterError Register(const Service& service, Nanos now);
-  // True if it was there.
-  bool Deregister(std::string_view role, CellId cell, std::string_view name, Nanos now);
-  // Forgets what was not renewed in time.
+  // True if it was there. An incarnation other than 0 removes only itself, not its successor.
+  bool Deregister(const ServiceKey& key, Incarnation incarnation, Nanos now);
+  // Forgets what was not renewed in time. To be called now and then.
   void Expire(Nanos now);
 
+  const std::map<ServiceKey, Lease>& leases() const { return leases_; }
   std::vector<Service> List() const;
-  Nanos Age(const Service& service, Nanos now) const;  // since it was last renewed
-  // Rises with every change of List().
+  // Who has this host and port, or null.
+  const Lease* HolderOf(const Endpoint& endpoint) const;
+  // Rises with every change of the list, of settled() and of the table.
   std::uint64_t revision() const { return revision_; }
+  bool settled() const { return settled_; }
+  Nanos lease() const { return options_.lease; }
+
+  // What has changed since a revision: first forget `removed`, then take `services`. If that is not
+  // known any more (or `after` is 0), everything, and `full` says so.
+  struct Changes {
+    bool full = false;
+    std::vector<const Lease*> services;
+    std::vector<ServiceKey> removed;
+  };
+  Changes Since(std::uint64_t after) const;
+
+  const placement::PlacementTable& table() const { return table_; }
+  // Whether a partition may be given to another cell now.
+  MoveError CheckMove(PartitionId partition, CellId to) const;
+  // Takes over a newer table, which must have been made durable before (I6). False if it is not
+  // newer, or contradicts this one.
+  bool Adopt(const placement::PlacementTable& newer);
 
  private:
-  using Key = std::tuple<std::string, CellId, std::string>;
-  struct Lease {
-    Service service;
-    Nanos renewed = 0;
+  using Address = std::pair<std::string, std::uint16_t>;
+  // Keys in the order of their last renewal: leases are equally long, so the first expires first.
+  using Order = std::list<ServiceKey>;
+  struct Removal {
+    std::uint64_t revision;
+    ServiceKey key;
   };
-  static Key KeyOf(const Service& s) { return {s.role, s.cell, s.name}; }
+
+  static Address AddressOf(const Endpoint& endpoint);
+  void Touch(const ServiceKey& key);
+  void Remove(const ServiceKey& key);
 
   const RegistryOptions options_;
-  std::map<Key, Lease> leases_;
-  std::map<std::pair<std::string, std::uint16_t>, Key> holders_;  // of host and port
+  const Nanos started_;
+  placement::PlacementTable table_;
+  std::map<ServiceKey, Lease> leases_;
+  std::map<Address, ServiceKey> holders_;
+  Order order_;
+  std::map<ServiceKey, Order::iterator> places_;
+  std::deque<Removal> removals_;
   std::uint64_t revision_ = 1;
+  std::uint64_t forgotten_ = 0;  // removals up to this revision are not in removals_ any more
+  bool settled_ = false;
 };
 
 }  // namespace baiwan::registry

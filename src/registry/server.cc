@@ -1,15 +1,23 @@
 #include "registry/server.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
+#include <map>
 
+#include "base/units.h"
 #include "registry/json.h"
 
 namespace baiwan::registry {
 namespace {
 
 constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kText = "text/plain";
+constexpr std::string_view kServices = "/v1/services/";
+constexpr std::size_t kMaxBody = 16 << 10;
 constexpr Nanos kSweep = 200 * kMillisecond;
+constexpr Nanos kLogEvery = kSecond;
 
 std::string_view Next(std::string_view* path) {
   const auto slash = path->find('/');
@@ -24,11 +32,51 @@ bool ParseNumber(std::string_view text, T* out) {
   return !text.empty() && error == std::errc{} && end == text.data() + text.size();
 }
 
-void Error(net::HttpExchange& exchange, int status, std::string_view code,
-           std::string_view message) {
-  exchange.Reply(status, kJson,
-                 fmt::format("{{\"error\":\"{}\",\"message\":\"{}\"}}", code, message));
+void Error(net::HttpExchange& exchange, int status, std::string_view code, std::string_view message,
+           const net::Headers& extra = {}) {
+  exchange.Reply(status, kJson, ErrorToJson(code, message), extra);
 }
+
+// Answers 405 unless the method is the one that the path takes.
+bool Takes(net::HttpExchange& exchange, std::string_view method) {
+  if (exchange.request().method == method) return true;
+  Error(exchange, 405, "method_not_allowed", fmt::format("this path takes {}", method),
+        {{"Allow", std::string(method)}});
+  return false;
+}
+
+void BadRequest(net::HttpExchange& exchange, std::string_view message) {
+  Error(exchange, 400, "bad_request", message);
+}
+
+int StatusOf(RegisterError error) {
+  switch (error) {
+    case RegisterError::kTaken:
+      return 409;
+    case RegisterError::kReplaced:
+      return 410;
+    case RegisterError::kFull:
+      return 503;
+    default:
+      return 400;
+  }
+}
+
+const char* CodeOf(RegisterError error) {
+  switch (error) {
+    case RegisterError::kTaken:
+      return "taken";
+    case RegisterError::kReplaced:
+      return "replaced";
+    case RegisterError::kFull:
+      return "full";
+    default:
+      return "bad_request";
+  }
+}
+
+// Revisions and the like stay exact in every JSON reader, JavaScript's too: 53 bits. Never 0.
+std::uint64_t NewId(Rng& rng) { return (rng.Next() >> 11) | 1; }
 
 }  // namespace
 
@@ -37,166 +85,259 @@ RegistryServer::RegistryServer(NodeContext& node, const ServerOptions& options,
                                std::function<bool(net::HttpExchange&)> extra)
     : node_(node),
       options_(options),
-      table_(table),
       extra_(std::move(extra)),
-      registry_(options.registry) {
+      id_(NewId(node.rng)),
+      registry_(options.registry, table, node.clock.Monotonic()) {
   Sweep();
 }
 
-RegistryServer::~RegistryServer() { node_.loop.Cancel(sweep_); }
+RegistryServer::~RegistryServer() {
+  node_.loop.Cancel(sweep_);
+  node_.loop.Cancel(tell_);
+}
 
 void RegistryServer::OnRequest(net::HttpExchange& exchange) {
-  std::string_view path = exchange.request().path;
+  const std::string_view path = exchange.request().path;
   const std::string_view query = exchange.request().query;
-  if (path.substr(0, 8) == "/regist/") return SourceRegister(exchange, path.substr(8), query);
-  if (path == "/server" || path == "/server/") {
-    registry_.Expire(node_.clock.Monotonic());
-    return exchange.Reply(200, kJson, SourceList(registry_.List()));
+  registry_.Expire(node_.clock.Monotonic());
+  TellSoon();
+  if (path.substr(0, 8) == "/regist/") {
+    if (Takes(exchange, "GET")) SourceRegister(exchange, path.substr(8), query);
+  } else if (path == "/server" || path == "/server/") {
+    if (Takes(exchange, "GET")) exchange.Reply(200, kJson, SourceList(registry_.leases()));
+  } else if (path == "/v1/watch") {
+    if (Takes(exchange, "GET")) Watch(exchange, query);
+  } else if (path == "/v1/placement") {
+    if (Takes(exchange, "GET")) Placement(exchange, query);
+  } else if (path == "/v1/services" || path == kServices) {
+    if (Takes(exchange, "GET")) ListServices(exchange, query);
+  } else if (path.substr(0, kServices.size()) == kServices) {
+    OneService(exchange, path.substr(kServices.size()), query);
+  } else if (extra_ && extra_(exchange)) {
+    return;
+  } else if (path == "/healthz") {
+    exchange.Reply(200, kText, "ok\n");
+  } else {
+    Error(exchange, 404, "not_found", "there is nothing under this path");
   }
-  if (path == "/v1/watch") return Watch(exchange, query);
-  if (path == "/v1/placement") return Placement(exchange);
-  if (path == "/v1/services" || path.substr(0, 13) == "/v1/services/") {
-    return Services(exchange, path.size() > 13 ? path.substr(13) : std::string_view{}, query);
-  }
-  if (extra_ && extra_(exchange)) return;
-  Error(exchange, 404, "not_found", "there is nothing under this path");
 }
 
 void RegistryServer::OnAbandoned(net::HttpExchange& exchange) {
-  std::erase_if(watchers_, [&](const Watcher& w) { return w.exchange == &exchange; });
+  const auto gone = [&](const Watcher& w) { return w.exchange == &exchange; };
+  std::erase_if(watchers_, gone);
+  std::erase_if(answering_, gone);
 }
+
+// ---------------------------------------------------------------- services
 
 void RegistryServer::SourceRegister(net::HttpExchange& exchange, std::string_view rest,
                                     std::string_view query) {
-  if (exchange.request().method != "GET") {
-    return Error(exchange, 405, "method_not_allowed", "this path takes GET");
-  }
-  Service s;
-  s.role = RoleOf(Next(&rest));
+  const std::string_view type = Next(&rest);
   const std::string_view cell = Next(&rest);
+  Service s;
+  s.role = RoleOf(type);
   if (s.role.empty()) return Error(exchange, 404, "unknown_type", "no such type of service");
-  if (!ParseNumber(cell, &s.cell)) return Answer(exchange, RegisterError::kBadCell);
+  if (!ParseNumber(cell, &s.cell)) return Refuse(exchange, s, RegisterError::kBadCell);
   std::string port;
+  if (!net::QueryValue(query, "id", &s.name)) return Refuse(exchange, s, RegisterError::kBadName);
   if (!net::QueryValue(query, "host", &s.endpoint.host) || !net::QueryValue(query, "port", &port) ||
       !ParseNumber(port, &s.endpoint.port)) {
-    return Answer(exchange, RegisterError::kBadEndpoint);
+    return Refuse(exchange, s, RegisterError::kBadEndpoint);
   }
-  if (!net::QueryValue(query, "id", &s.name) || s.name.empty()) s.name = s.role;
-  Answer(exchange, registry_.Register(s, node_.clock.Monotonic()));
+  std::string cell_id;
+  if (net::QueryValue(query, "cellid", &cell_id) && !cell_id.empty()) {
+    std::uint32_t number = 0;
+    if (!ParseNumber(cell_id, &number)) return BadRequest(exchange, "cellid is a number");
+    s.meta[kMetaCellId] = cell_id;
+  }
+  if (type != SourceTypeOf(s.role)) s.meta[kMetaType] = type;
+  if (Register(exchange, s)) exchange.Reply(200, kText, "OK");
 }
 
-void RegistryServer::Services(net::HttpExchange& exchange, std::string_view rest,
-                              std::string_view query) {
-  const std::string_view method = exchange.request().method;
-  const Nanos now = node_.clock.Monotonic();
-  if (rest.empty()) {
-    if (method != "GET") return Error(exchange, 405, "method_not_allowed", "this path takes GET");
-    registry_.Expire(now);
-    std::vector<Service> list = registry_.List();
-    std::string wanted;
-    if (net::QueryValue(query, "role", &wanted)) {
-      std::erase_if(list, [&](const Service& s) { return s.role != wanted; });
-    }
-    CellId cell = 0;
-    if (net::QueryValue(query, "cell", &wanted)) {
-      if (!ParseNumber(wanted, &cell)) return Answer(exchange, RegisterError::kBadCell);
-      std::erase_if(list, [&](const Service& s) { return s.cell != cell; });
-    }
-    return exchange.Reply(200, kJson, ListToJson(registry_.revision(), list));
+void RegistryServer::ListServices(net::HttpExchange& exchange, std::string_view query) {
+  std::string role;
+  std::string text;
+  CellId cell = 0;
+  const bool by_role = net::QueryValue(query, "role", &role);
+  const bool by_cell = net::QueryValue(query, "cell", &text);
+  if (by_role && !IsRole(role)) return BadRequest(exchange, Message(RegisterError::kBadRole));
+  if (by_cell && !ParseNumber(text, &cell)) {
+    return BadRequest(exchange, Message(RegisterError::kBadCell));
   }
+  std::vector<const Registry::Lease*> leases;
+  for (const auto& [key, lease] : registry_.leases()) {
+    if (by_role && key.role != role) continue;
+    if (by_cell && key.cell != cell) continue;
+    leases.push_back(&lease);
+  }
+  exchange.Reply(200, kJson, LeasesToJson(registry_, id_, leases, node_.clock.Monotonic()));
+}
+
+void RegistryServer::OneService(net::HttpExchange& exchange, std::string_view rest,
+                                std::string_view query) {
+  const std::string_view method = exchange.request().method;
   Service s;
   s.role = Next(&rest);
   const std::string_view cell = Next(&rest);
   s.name = rest;
-  if (!ParseNumber(cell, &s.cell)) return Answer(exchange, RegisterError::kBadCell);
+  if (!ParseNumber(cell, &s.cell)) return Refuse(exchange, s, RegisterError::kBadCell);
   if (method == "PUT") {
-    std::string why;
-    if (!ReadBody(exchange.request().body, &s, &why)) {
+    const std::string_view body = exchange.request().body;
+    if (body.size() > kMaxBody) return Error(exchange, 413, "too_large", "at most 16 KiB");
+    if (const auto why = ReadBody(body, &s)) {
       ++refused_;
-      return Error(exchange, 400, "bad_request", why);
+      return BadRequest(exchange, *why);
     }
-    return Answer(exchange, registry_.Register(s, now));
+    if (!Register(exchange, s)) return;
+    return exchange.Reply(200, kJson,
+                          fmt::format("{{\"registry\":{},\"lease_ms\":{}}}\n", id_,
+                                      registry_.lease() / kMillisecond));
   }
   if (method == "DELETE") {
-    if (!registry_.Deregister(s.role, s.cell, s.name, now)) {
+    std::string text;
+    Incarnation incarnation = 0;
+    if (net::QueryValue(query, "incarnation", &text) && !ParseNumber(text, &incarnation)) {
+      return BadRequest(exchange, "incarnation is a whole number");
+    }
+    if (!registry_.Deregister(s.key(), incarnation, node_.clock.Monotonic())) {
       return Error(exchange, 404, "not_found", "no such service is registered");
     }
-    TellWatchers();
-    return exchange.Reply(200, kJson, "{\"removed\":true}");
+    TellSoon();
+    return exchange.Reply(200, kJson, "{\"removed\":true}\n");
   }
-  Error(exchange, 405, "method_not_allowed", "this path takes PUT and DELETE");
+  Error(exchange, 405, "method_not_allowed", "this path takes PUT and DELETE",
+        {{"Allow", "PUT, DELETE"}});
 }
 
-void RegistryServer::Answer(net::HttpExchange& exchange, RegisterError error) {
-  switch (error) {
-    case RegisterError::kNone:
-      ++registrations_;
-      exchange.Reply(200, "text/plain", "OK");
-      return TellWatchers();
-    case RegisterError::kTaken:
-      ++refused_;
-      return Error(exchange, 409, "taken", Message(error));
-    case RegisterError::kFull:
-      ++refused_;
-      return Error(exchange, 503, "full", Message(error));
-    default:
-      ++refused_;
-      return Error(exchange, 400, "bad_request", Message(error));
+// False if it was refused, and the request answered.
+bool RegistryServer::Register(net::HttpExchange& exchange, const Service& service) {
+  const RegisterError error = registry_.Register(service, node_.clock.Monotonic());
+  if (error != RegisterError::kNone) {
+    Refuse(exchange, service, error);
+    return false;
   }
+  ++registrations_;
+  TellSoon();
+  return true;
 }
+
+void RegistryServer::Refuse(net::HttpExchange& exchange, const Service& service,
+                            RegisterError error) {
+  ++refused_;
+  std::string message = Message(error);
+  if (error == RegisterError::kTaken) {
+    const ServiceKey holder = registry_.HolderOf(service.endpoint)->service.key();
+    message = fmt::format("{} belongs to {}: give {} another port", service.endpoint.ToString(),
+                          holder.ToString(), service.key().ToString());
+    const Nanos now = node_.clock.Monotonic();
+    if (logged_at_ == 0 || now - logged_at_ >= kLogEvery) {
+      logged_at_ = now;
+      node_.log.Warn("registration refused: {}", message);
+    }
+  }
+  net::Headers extra;
+  if (error == RegisterError::kFull) extra.emplace_back("Retry-After", "5");
+  Error(exchange, StatusOf(error), CodeOf(error), message, extra);
+}
+
+// ---------------------------------------------------------------- watching
 
 void RegistryServer::Watch(net::HttpExchange& exchange, std::string_view query) {
   std::uint64_t after = 0;
-  std::uint64_t seconds = 30;
+  std::uint64_t id = id_;
+  Nanos wait = 30 * kSecond;
   std::string text;
   if (net::QueryValue(query, "after", &text) && !ParseNumber(text, &after)) {
-    return Error(exchange, 400, "bad_request", "after is a revision");
+    return BadRequest(exchange, "after is a revision");
   }
-  if (net::QueryValue(query, "timeout", &text) && !ParseNumber(text, &seconds)) {
-    return Error(exchange, 400, "bad_request", "timeout is a number of seconds");
+  if (net::QueryValue(query, "registry", &text) && !ParseNumber(text, &id)) {
+    return BadRequest(exchange, "registry is the number that the last answer had");
   }
-  if (after != registry_.revision() || watchers_.size() >= options_.max_watchers) {
-    return exchange.Reply(200, kJson, ListToJson(registry_.revision(), registry_.List()));
+  if (net::QueryValue(query, "timeout", &text)) {
+    const bool bare = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    const auto parsed = ParseDuration(bare ? text + "s" : text);
+    if (!parsed) return BadRequest(exchange, parsed.error());
+    wait = std::min(*parsed, options_.max_watch);
   }
-  const Nanos wait = std::min<Nanos>(
-      static_cast<Nanos>(std::min<std::uint64_t>(seconds, 3600)) * kSecond, options_.max_watch);
+  if (id != id_) after = 0;
+  if (after != registry_.revision() && tell_ == 0) {
+    return exchange.Reply(200, kJson, ChangesToJson(registry_, id_, after));
+  }
+  if (watchers_.size() >= options_.max_watchers) {
+    return Error(exchange, 503, "too_many_watchers", "as many watch as may",
+                 {{"Retry-After", "1"}});
+  }
   watchers_.push_back({&exchange, after, node_.clock.Monotonic() + wait});
 }
 
-void RegistryServer::TellWatchers() {
-  if (told_revision_ == registry_.revision()) return;
-  told_revision_ = registry_.revision();
-  const std::string body = ListToJson(told_revision_, registry_.List());
-  for (const Watcher& w : std::exchange(watchers_, {})) w.exchange->Reply(200, kJson, body);
+void RegistryServer::TellSoon() {
+  if (told_revision_ == registry_.revision() || tell_ != 0) return;
+  tell_ = node_.loop.After(options_.linger, [this] {
+    tell_ = 0;
+    told_revision_ = registry_.revision();
+    Answer([this](const Watcher& w) { return w.after != told_revision_; });
+  });
 }
 
 void RegistryServer::Sweep() {
   const Nanos now = node_.clock.Monotonic();
   registry_.Expire(now);
-  TellWatchers();
-  std::string body;
-  std::erase_if(watchers_, [&](const Watcher& w) {
-    if (w.until > now) return false;
-    if (body.empty()) body = ListToJson(registry_.revision(), registry_.List());
-    w.exchange->Reply(200, kJson, body);
-    return true;
-  });
+  TellSoon();
+  Answer([now](const Watcher& w) { return w.until <= now; });
   sweep_ = node_.loop.After(kSweep, [this] { Sweep(); });
 }
 
-void RegistryServer::Placement(net::HttpExchange& exchange) {
+// Answering a request may bring the next one of the same connection at once, or the end of another:
+// so those to be answered are set apart first, and looked up again each time.
+void RegistryServer::Answer(const std::function<bool(const Watcher&)>& which) {
+  const auto first = std::stable_partition(watchers_.begin(), watchers_.end(),
+                                           [&](const Watcher& w) { return !which(w); });
+  answering_.assign(first, watchers_.end());
+  watchers_.erase(first, watchers_.end());
+  std::map<std::uint64_t, std::string> bodies;  // most ask after the same revision
+  while (!answering_.empty()) {
+    const Watcher watcher = answering_.back();
+    answering_.pop_back();
+    const auto [body, is_new] = bodies.try_emplace(watcher.after);
+    if (is_new) body->second = ChangesToJson(registry_, id_, watcher.after);
+    watcher.exchange->Reply(200, kJson, body->second);
+  }
+}
+
+// ---------------------------------------------------------------- placement and the rest
+
+void RegistryServer::Placement(net::HttpExchange& exchange, std::string_view query) {
+  const placement::PlacementTable& table = registry_.table();
+  std::string format;
+  if (net::QueryValue(query, "format", &format) && format == "binary") {
+    return exchange.Reply(200, "application/octet-stream", table.Encode());
+  }
   std::string body = fmt::format("{{\"version\":{},\"partitions\":{},\"cells\":{},\"owners\":[",
-                                 table_.version(), table_.partitions(), table_.cells());
-  for (PartitionId p = 0; p < table_.partitions(); ++p) {
-    body += fmt::format("{}{{\"cell\":{},\"epoch\":{}}}", p == 0 ? "" : ",", table_.OwnerOf(p),
-                        table_.EpochOf(p));
+                                 table.version(), table.partitions(), table.cells());
+  for (PartitionId p = 0; p < table.partitions(); ++p) {
+    body += fmt::format("{}{{\"cell\":{},\"epoch\":{}}}", p == 0 ? "" : ",", table.OwnerOf(p),
+                        table.EpochOf(p));
   }
   exchange.Reply(200, kJson, body + "]}\n");
 }
 
+std::optional<std::string> RegistryServer::Move(PartitionId partition, CellId to) {
+  registry_.Expire(node_.clock.Monotonic());
+  TellSoon();
+  const MoveError error = registry_.CheckMove(partition, to);
+  if (error != MoveError::kNone) return Message(error);
+  if (options_.placement_store == nullptr) return "there is nowhere to save the placement table";
+  placement::PlacementTable moved = registry_.table();
+  moved.Move(partition, to);
+  if (auto why = options_.placement_store->Save(moved.Encode())) return why;
+  registry_.Adopt(moved);
+  TellSoon();
+  return std::nullopt;
+}
+
 void RegistryServer::WriteMetrics(MetricsSink& sink) const {
   sink.Gauge("registry_services", "services under lease",
-             static_cast<double>(registry_.List().size()));
+             static_cast<double>(registry_.leases().size()));
   sink.Gauge("registry_watchers", "watches open", static_cast<double>(watchers_.size()));
   sink.Counter("registry_registrations_total", "registrations and renewals",
                static_cast<double>(registrations_));

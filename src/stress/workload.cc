@@ -115,11 +115,12 @@ std::optional<std::string> Validate(const WorkloadSpec& s) {
   if (auto wrong = CheckSizes(s)) return wrong;
   if (auto wrong = CheckGraph(s)) return wrong;
   const std::uint64_t degree = std::uint64_t{s.friends_in_cell} + s.friends_cross;
-  if (degree * s.messages_per_friend > kMaxRoundMessages) {
+  if (s.messages_per_friend > kMaxMessagesPerFriend ||
+      degree * s.messages_per_friend > kMaxRoundMessages) {
     return fmt::format(
-        "{} friends with {} messages each are more than {} messages a round: lower "
-        "--messages-per-friend and raise --rounds",
-        degree, s.messages_per_friend, kMaxRoundMessages);
+        "{} friends with {} messages each are more than {} messages a round, or {} for one friend: "
+        "lower --messages-per-friend and raise --rounds",
+        degree, s.messages_per_friend, kMaxRoundMessages, kMaxMessagesPerFriend);
   }
   const std::uint64_t per_pair = std::uint64_t{s.messages_per_friend} * s.rounds;
   if (per_pair > kMaxPairSeq) {
@@ -168,6 +169,16 @@ bool BodyMatches(const WorkloadSpec& spec, UserId sender, Seq send_id, std::stri
   return std::memcmp(at, &word, left) == 0;
 }
 
+void FillRound(std::uint64_t seed, std::uint32_t messages_per_friend, UserId user,
+               std::uint64_t round, std::span<std::uint16_t> order) {
+  std::size_t filled = 0;
+  for (std::uint16_t f = 0; filled < order.size(); ++f) {
+    for (std::uint32_t i = 0; i < messages_per_friend; ++i) order[filled++] = f;
+  }
+  Rng rng(Mix(seed, user, round));
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.Below(i)]);
+}
+
 MessagePlan::MessagePlan(std::uint64_t seed, std::uint32_t messages_per_friend,
                          std::uint32_t rounds, UserId user, std::span<const UserId> friends)
     : seed_(seed),
@@ -182,14 +193,7 @@ void MessagePlan::MakeRound(Seq at) {
   const std::uint64_t round = at / per_round_;
   round_begin_ = round * per_round_;
   order_.resize(per_round_);
-  std::size_t filled = 0;
-  for (std::size_t f = 0; f < friends_.size(); ++f) {
-    for (std::uint32_t i = 0; i < messages_per_friend_; ++i) {
-      order_[filled++] = static_cast<std::uint16_t>(f);
-    }
-  }
-  Rng rng(Mix(seed_, user_, round));
-  for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.Below(i)]);
+  FillRound(seed_, messages_per_friend_, user_, round, order_);
 }
 
 Seq MessagePlan::pair_seq(Seq send_id) {

@@ -26,6 +26,7 @@ inline constexpr std::uint32_t kMaxFriends = 5000;
 inline constexpr std::uint32_t kMaxUsersPerCell = 10'000'000;
 inline constexpr std::uint32_t kMaxBodyBytes = 64 << 10;
 inline constexpr std::uint32_t kMaxRoundMessages = 1 << 20;  // of one user: 2 bytes of memory each
+inline constexpr std::uint32_t kMaxMessagesPerFriend = 0xFFFF;  // a round
 
 struct WorkloadSpec {
   std::uint64_t seed = 1;
@@ -66,6 +67,11 @@ inline std::uint64_t TotalMessages(const WorkloadSpec& spec) {
 // Exactly spec.body_bytes bytes. `out` keeps its capacity, so a reused one does not allocate.
 void Body(const WorkloadSpec& spec, UserId sender, Seq send_id, std::string* out);
 bool BodyMatches(const WorkloadSpec& spec, UserId sender, Seq send_id, std::string_view body);
+
+// Whom the messages of one round are for: fills `order`, of friends * messages_per_friend places,
+// with positions in the list of friends.
+void FillRound(std::uint64_t seed, std::uint32_t messages_per_friend, UserId user,
+               std::uint64_t round, std::span<std::uint16_t> order);
 
 // The order of one user's messages. Holds one round, 2 bytes a message, made when a send id of it
 // is asked for: walk through send ids in about their order.

@@ -56,8 +56,12 @@ bool FoldIn(UserRecord& record, const Message& message) {
 bool FoldAck(UserRecord& record, UserId from, Seq upto) {
   FriendRecord* f = record.Find(from);
   if (f == nullptr || upto > f->sent) return false;
-  if (upto < f->acked) record.send_ack_id = 0;  // gone back: a lower bound is all that is known
-  f->acked = upto;
+  if (upto > 0) {
+    f->acked = std::max(f->acked, upto);
+  } else if (f->acked > 0) {
+    f->acked = 0;
+    record.send_ack_id = 0;  // only the outbox knows what that was
+  }
   return true;
 }
 
@@ -114,11 +118,15 @@ DecodeError Decode(std::string_view data, UserRecord& r) {
   if (data.size() < 5) return DecodeError::kTruncated;
   const auto content = data.substr(0, data.size() - 4);
   Reader in(content);
-  if (in.U8() != kUserRecordVersion) return DecodeError::kVersion;
+  // First the checksum, in the same place in every version: a damaged record is no newer one.
   if (Reader(data.substr(content.size())).U32() != Crc32c(content)) return DecodeError::kChecksum;
+  if (in.U8() != kUserRecordVersion) return DecodeError::kVersion;
   for (std::uint64_t* v : {&r.user, &r.send_id, &r.send_ack_id, &r.receive_id, &r.client_receive_id,
                            &r.heads.out, &r.heads.in, &r.as_of}) {
     *v = in.Varint();
+  }
+  if (r.send_ack_id > r.send_id || r.client_receive_id > r.receive_id) {
+    return DecodeError::kMalformed;
   }
   const auto count = in.Varint();
   if (!in.ok() || count > in.left() / 4) return DecodeError::kMalformed;
@@ -133,7 +141,10 @@ DecodeError Decode(std::string_view data, UserRecord& r) {
     f.acked = in.Varint();
     f.received = in.Varint();
     if (f.received > 0) f.received_checksum = in.U32();
-    if (step == 0 || f.id < previous || f.acked > f.sent) return DecodeError::kMalformed;
+    if (step == 0 || f.id < previous || f.acked > f.sent || f.sent > kMaxPairSeq ||
+        f.received > kMaxPairSeq) {
+      return DecodeError::kMalformed;
+    }
     previous = f.id;
     r.friends.push_back(f);
   }

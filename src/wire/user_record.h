@@ -50,7 +50,9 @@ struct UserRecord {
 // Each returns false, having changed nothing, if the entry cannot follow what is there.
 bool FoldOut(UserRecord& record, const Message& message);
 bool FoldIn(UserRecord& record, const Message& message);
-bool FoldAck(UserRecord& record, UserId from, Seq upto);  // sets, may also go back
+// Acknowledgements only rise, in whatever order they come; one up to 0 says that the friend's store
+// has gone back, and that what follows counts from the beginning.
+bool FoldAck(UserRecord& record, UserId from, Seq upto);
 bool FoldCursor(UserRecord& record, Seq client_receive_id);
 // After the last fold: a user with nothing pending is acknowledged up to its last send id.
 void FinishFold(UserRecord& record);

@@ -14,6 +14,8 @@
 #include <system_error>
 #include <vector>
 
+#include "store/engine/wal_tail.h"
+
 namespace baiwan::store::internal {
 namespace {
 
@@ -158,6 +160,10 @@ Result<OpenFiles, KvError> OpenRocksDbFiles(const std::string& path, const Rocks
   if (const int failed = MakeFolder(fs::path(path).lexically_normal()); failed != 0) {
     log.Error("store {}: making the folder: {}", path, std::generic_category().message(failed));
     return FromErrno(failed);
+  }
+  if (const std::string damaged = FindDamagedWal(path); !damaged.empty()) {
+    log.Error("store {}: the last records of {} are damaged, not torn", path, damaged);
+    return KvError::kCorrupt;
   }
   const auto cache = rocksdb::NewLRUCache(options.cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;

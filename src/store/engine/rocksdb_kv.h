@@ -12,10 +12,9 @@
 // sync that fails poisons the engine. Destroying it waits for the group being written, drops what
 // is queued without calling back, and flushes nothing.
 //
-// Damage: RocksDB's records and blocks carry checksums. A flipped bit in the write-ahead log or a
-// table makes opening or reading fail with kCorrupt. The write-ahead log's very end may be torn, as
-// a crash leaves it, and is then cut there; so damage to the *length* of one of the last records
-// cannot be told from a crash.
+// Damage: RocksDB's records and blocks carry checksums. A flipped bit in a write-ahead log or a
+// table makes opening or reading fail with kCorrupt; only a write-ahead log's very end may be torn,
+// as a crash leaves it, and is then cut there.
 #pragma once
 
 #include <cstddef>

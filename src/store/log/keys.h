@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/checksum.h"
 #include "base/ids.h"
 
 namespace baiwan::store {
@@ -64,6 +65,21 @@ inline std::string QuarantinePrefix(std::uint16_t stream) {
 }
 inline std::string QuarantineKey(std::uint16_t stream, PartitionId partition, UserId user) {
   return fmt::format("quarantine/{}/{}/{}", stream, partition, user);
+}
+
+// A number in the meta space: 8 bytes, and a checksum over key and number.
+inline std::string MetaValue(std::string_view key, std::uint64_t number) {
+  std::string value;
+  Writer w(value);
+  w.U64(number);
+  w.U32(Crc32c(value, Crc32c(key)));
+  return value;
+}
+inline std::optional<std::uint64_t> NumberOf(std::string_view key, std::string_view value) {
+  if (value.size() != 12) return std::nullopt;
+  const std::uint64_t number = Reader(value).U64();
+  if (MetaValue(key, number) != value) return std::nullopt;
+  return number;
 }
 
 }  // namespace baiwan::store

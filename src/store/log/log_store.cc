@@ -154,9 +154,9 @@ class LogStore final : public Store {
                              wire::Encode(snapshot.record)});
     }
     if (batch.checkpoint() > 0) {
-      std::string value;
-      Writer(value).U64(batch.checkpoint());
-      writes.puts.push_back({Space::kMeta, CheckpointKey(stream_), std::move(value)});
+      std::string key = CheckpointKey(stream_);
+      std::string value = MetaValue(key, batch.checkpoint());
+      writes.puts.push_back({Space::kMeta, std::move(key), std::move(value)});
       length_.Checkpoint(batch.checkpoint());
     }
     return true;

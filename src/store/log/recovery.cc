@@ -1,6 +1,7 @@
 #include "store/log/recovery.h"
 
 #include <charconv>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,24 +14,22 @@
 namespace baiwan::store {
 namespace {
 
-constexpr std::uint32_t kStoreFormat = 1;
+constexpr std::uint64_t kStoreFormat = 1;
 
-std::string U64Value(std::uint64_t v) {
-  std::string value;
-  Writer(value).U64(v);
-  return value;
+void PutNumber(WriteSet& writes, std::string key, std::uint64_t number) {
+  std::string value = MetaValue(key, number);
+  writes.puts.push_back({Space::kMeta, std::move(key), std::move(value)});
 }
 
-// A number of the meta space; `missing` if it is not there.
-StoreError ReadNumber(Kv& kv, const std::string& key, std::uint64_t missing, std::uint64_t* v) {
+// A number of the meta space; nothing if it is not there.
+Result<std::optional<std::uint64_t>, StoreError> ReadNumber(Kv& kv, std::string_view key) {
   std::string value;
   const KvError got = kv.GetNow(Space::kMeta, key, &value);
-  *v = missing;
-  if (got == KvError::kNotFound) return StoreError{};
+  if (got == KvError::kNotFound) return std::optional<std::uint64_t>();
   if (got != KvError::kNone) return ToStoreError(got);
-  Reader r(value);
-  *v = r.U64();
-  return r.ok() && r.done() ? StoreError{} : StoreError::kCorrupt;
+  const auto number = NumberOf(key, value);
+  if (!number) return StoreError::kCorrupt;
+  return number;
 }
 
 bool IsEmpty(Kv& kv, Space space) {
@@ -41,31 +40,27 @@ bool IsEmpty(Kv& kv, Space space) {
 
 // A store without a format is new, and has nothing in it.
 StoreError CheckFormat(Kv& kv, WriteSet& opening) {
-  std::string value;
-  const KvError got = kv.GetNow(Space::kMeta, kFormatKey, &value);
-  if (got == KvError::kNotFound) {
-    if (!IsEmpty(kv, Space::kLog) || !IsEmpty(kv, Space::kSnap)) return StoreError::kCorrupt;
-    Writer(value).U32(kStoreFormat);
-    opening.puts.push_back({Space::kMeta, std::string(kFormatKey), value});
-    return StoreError{};
+  const auto format = ReadNumber(kv, kFormatKey);
+  if (!format) return format.error();
+  if (format->has_value()) {
+    return **format == kStoreFormat ? StoreError{} : StoreError::kVersion;
   }
-  if (got != KvError::kNone) return ToStoreError(got);
-  Reader r(value);
-  const std::uint32_t format = r.U32();
-  if (!r.ok() || !r.done()) return StoreError::kCorrupt;
-  return format == kStoreFormat ? StoreError{} : StoreError::kVersion;
+  if (!IsEmpty(kv, Space::kLog) || !IsEmpty(kv, Space::kSnap)) return StoreError::kCorrupt;
+  PutNumber(opening, std::string(kFormatKey), kStoreFormat);
+  return StoreError{};
 }
 
 StoreError ReadQuarantine(Kv& kv, std::uint16_t stream, std::set<SectionOwner>& quarantined) {
   const std::string prefix = QuarantinePrefix(stream);
   bool good = true;
   const KvError scanned =
-      kv.ScanNow(Space::kMeta, prefix, {}, [&](std::string_view key, std::string_view) {
+      kv.ScanNow(Space::kMeta, prefix, {}, [&](std::string_view key, std::string_view value) {
         if (key.substr(0, prefix.size()) != prefix) return false;
         SectionOwner owner;
         const char* end = key.data() + key.size();
         const auto partition = std::from_chars(key.data() + prefix.size(), end, owner.partition);
-        good = good && partition.ec == std::errc{} && partition.ptr < end;
+        good =
+            NumberOf(key, value).has_value() && partition.ec == std::errc{} && partition.ptr < end;
         if (!good) return false;
         const auto user = std::from_chars(partition.ptr + 1, end, owner.user);
         good = user.ec == std::errc{} && user.ptr == end;
@@ -144,33 +139,32 @@ Result<Recovered, StoreError> Recover(Kv& kv, std::uint16_t stream, RecoveryRepo
   *report = {};
   Recovered result;
   WriteSet opening;
-  std::uint64_t checkpoint = 0;
-  StoreError error = CheckFormat(kv, opening);
-  if (error == StoreError{}) error = ReadNumber(kv, CheckpointKey(stream), 0, &checkpoint);
-  if (error == StoreError{}) {
-    error = ReadNumber(kv, IncarnationKey(stream), 0, &result.incarnation);
-  }
-  if (error == StoreError{}) error = ReadQuarantine(kv, stream, result.quarantined);
+  if (const StoreError error = CheckFormat(kv, opening); error != StoreError{}) return error;
+  const auto checkpoint = ReadNumber(kv, CheckpointKey(stream));
+  if (!checkpoint) return checkpoint.error();
+  const auto incarnation = ReadNumber(kv, IncarnationKey(stream));
+  if (!incarnation) return incarnation.error();
+  StoreError error = ReadQuarantine(kv, stream, result.quarantined);
   if (error != StoreError{}) return error;
 
-  LogScan scan(kv, stream, checkpoint, max_fold_bytes, result.quarantined, *report);
+  LogScan scan(kv, stream, checkpoint->value_or(0), max_fold_bytes, result.quarantined, *report);
   error = scan.Run();
   if (error != StoreError{}) return error;
 
   // Positions are never used twice, not even those of a torn tail.
   result.next_lsn = scan.next_lsn();
-  ++result.incarnation;
+  result.incarnation = incarnation->value_or(0) + 1;
   if (scan.torn_from() != 0) {
     report->torn_blocks = scan.torn_blocks();
     opening.deletes.push_back({Space::kLog, LogKey(stream, scan.torn_from()), LogEnd(stream)});
   }
+  const Lsn last = result.next_lsn - 1;
   for (const SectionOwner& owner : result.quarantined) {
     report->quarantined.push_back(owner.user);
-    opening.puts.push_back({Space::kMeta, QuarantineKey(stream, owner.partition, owner.user),
-                            U64Value(result.next_lsn - 1)});
+    PutNumber(opening, QuarantineKey(stream, owner.partition, owner.user), last);
   }
-  opening.puts.push_back({Space::kMeta, CheckpointKey(stream), U64Value(result.next_lsn - 1)});
-  opening.puts.push_back({Space::kMeta, IncarnationKey(stream), U64Value(result.incarnation)});
+  PutNumber(opening, CheckpointKey(stream), last);
+  PutNumber(opening, IncarnationKey(stream), result.incarnation);
   if (const KvError failed = kv.CommitNow(opening); failed != KvError::kNone) {
     return ToStoreError(failed);
   }

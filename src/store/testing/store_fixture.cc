@@ -21,10 +21,50 @@ void StoreFixture::OpenEngine() {
 
 StoreError StoreFixture::Reopen() {
   OpenEngine();
-  auto opened = Store::Open(*kv, 3, options, &report);
+  return OpenStore();
+}
+
+StoreError StoreFixture::OpenStore() {
+  store = nullptr;
+  auto opened = Store::Open(*kv, kStream, options, &report);
   if (!opened) return opened.error();
   store = std::move(*opened);
   return StoreError{};
+}
+
+StoreFixture::Contents StoreFixture::contents() {
+  Contents all;
+  for (std::size_t i = 0; i < kSpaces; ++i) {
+    const KvError scanned = kv->ScanNow(static_cast<Space>(i), {}, {}, [&](auto key, auto value) {
+      all[i].emplace(key, value);
+      return true;
+    });
+    EXPECT_EQ(scanned, KvError::kNone);
+  }
+  return all;
+}
+
+void StoreFixture::Replace(const Contents& all) {
+  WriteSet writes;
+  for (std::size_t i = 0; i < kSpaces; ++i) {
+    writes.deletes.push_back({static_cast<Space>(i), "", ""});
+    for (const auto& [key, value] : all[i]) {
+      writes.puts.push_back({static_cast<Space>(i), key, value});
+    }
+  }
+  EXPECT_EQ(kv->CommitNow(writes), KvError::kNone);
+}
+
+void StoreFixture::Put(Space space, const std::string& key, const std::string& value) {
+  WriteSet writes;
+  writes.puts.push_back({space, key, value});
+  EXPECT_EQ(kv->CommitNow(writes), KvError::kNone);
+}
+
+void StoreFixture::Erase(Space space, const std::string& key) {
+  WriteSet writes;
+  writes.deletes.push_back({space, key, key + '\0'});
+  EXPECT_EQ(kv->CommitNow(writes), KvError::kNone);
 }
 
 StoreError StoreFixture::CommitAndWait(wire::CommitBatch& batch) {
@@ -88,35 +128,27 @@ bool operator==(const StoredMessage& a, const StoredMessage& b) {
   return fields(a.message) == fields(b.message) && a.body == b.body;
 }
 
-bool StoreFixture::Matches(const ModelUser& user, std::string* why) {
+StoreFixture::Verdict StoreFixture::Judge(const ModelUser& user) {
   auto loaded = Load(user);
-  if (!loaded) {
-    *why = Message(loaded.error());
-    return false;
-  }
+  if (!loaded) return Verdict::kRefused;
   wire::UserRecord found = *loaded;
   wire::UserRecord wanted = user.record;
   wire::FinishFold(found);
   wire::FinishFold(wanted);
-  if (found.send_ack_id > found.send_id) *why = "acknowledged more than was sent";
+  if (found.send_ack_id > found.send_id) return Verdict::kDiffers;
   // While something is pending the store knows a lower bound only.
   found.send_ack_id = wanted.send_ack_id = 0;
   found.as_of = wanted.as_of = 0;
-  if (!(found == wanted)) *why = "another record";
+  if (!(found == wanted)) return Verdict::kDiffers;
   const auto out = ReadAll(wanted.user, Box::kOut, found.heads.out);
   const auto in = ReadAll(wanted.user, Box::kIn, found.heads.in);
-  if (!out || !in) {
-    *why = Message(out ? in.error() : out.error());
-  } else if (*out != user.out || *in != user.in) {
-    *why = *out != user.out ? "another outbox" : "another inbox";
-  }
-  return why->empty();
+  if (!out || !in) return Verdict::kRefused;
+  return *out == user.out && *in == user.in ? Verdict::kRight : Verdict::kDiffers;
 }
 
 void StoreFixture::ExpectAllMatch() {
   for (const auto& [id, user] : model.users()) {
-    std::string why;
-    EXPECT_TRUE(Matches(user, &why)) << "user " << id << ": " << why;
+    EXPECT_EQ(Judge(user), Verdict::kRight) << "user " << id;
   }
 }
 

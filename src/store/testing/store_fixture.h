@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,12 +22,22 @@ class StoreFixture {
  public:
   StoreFixture(std::unique_ptr<KvWorld> world, std::uint64_t seed)
       : model(seed), world_(std::move(world)) {}
+  ~StoreFixture() { Close(); }
 
   // Everything that was not committed is gone; then opens again. What Open said.
   StoreError Reopen();
   void Close();
   // The engine alone, to look into it or to change what stands there.
   void OpenEngine();
+  // The store on the engine that is open; the one before, if any, just stops.
+  StoreError OpenStore();
+
+  using Contents = std::array<std::map<std::string, std::string>, kSpaces>;
+  Contents contents();                     // of the engine
+  void Replace(const Contents& contents);  // by these
+  void Put(Space space, const std::string& key, const std::string& value);
+  void Erase(Space space, const std::string& key);
+  static constexpr std::uint16_t kStream = 3;
 
   StoreError CommitAndWait(wire::CommitBatch& batch);
   // `commits` random batches, some of them under way at the same time.
@@ -38,8 +50,11 @@ class StoreFixture {
   Result<BoxPage, StoreError> Read(UserId user, wire::Box box, Lsn head, Seq from,
                                    std::uint32_t limit, std::size_t max_bytes = 1 << 20);
 
-  // True if counters, friends and both boxes are exactly the model's; why not, into `why`.
-  bool Matches(const ModelUser& user, std::string* why);
+  // What a reader of the store learns of a user: counters, friends and both boxes exactly as the
+  // model has them, an error, or something else.
+  enum class Verdict { kRight, kRefused, kDiffers };
+  Verdict Judge(const ModelUser& user);
+
   void ExpectAllMatch();
 
   TestLoop loop;

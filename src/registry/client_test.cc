@@ -1,0 +1,263 @@
+#include "registry/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/transport.h"
+#include "registry/server.h"
+
+namespace baiwan::registry {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr Nanos kLease = 400 * kMillisecond;
+
+// A registry and several clients on one real loop, over loopback.
+class ClientTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto loop = net::RealLoop::Create({});
+    ASSERT_TRUE(loop.ok()) << loop.error();
+    loop_ = std::move(*loop);
+    node_ = std::make_unique<NodeContext>(NodeContext{*loop_, loop_->transport(), loop_->clock(),
+                                                      rng_, budget_, ProcessFatal(), NoLog()});
+    StartRegistry();
+  }
+  void TearDown() override {
+    clients_.clear();
+    StopRegistry();
+    node_.reset();
+    loop_.reset();
+  }
+
+  // At the address that it had before, if it had one.
+  void StartRegistry() {
+    ServerOptions options;
+    options.registry.lease = kLease;
+    options.placement_store = &store_;
+    const auto table = StartingTable(store_, placement::PlacementTable(4));
+    ASSERT_TRUE(table.ok());
+    registry_ = std::make_unique<RegistryServer>(*node_, options, *table);
+    auto http = net::HttpServer::Listen(*node_, at_, *registry_, {});
+    ASSERT_TRUE(http.ok()) << Message(http.error());
+    http_ = std::move(*http);
+    at_ = http_->local();
+  }
+  void StopRegistry() {
+    http_.reset();
+    registry_.reset();
+  }
+  RegistryClient& AddClient() {
+    ClientOptions options;
+    options.registry = at_;
+    options.backoff_max = 100 * kMillisecond;
+    options.watch = 500 * kMillisecond;
+    clients_.push_back(std::make_unique<RegistryClient>(*node_, options));
+    return *clients_.back();
+  }
+
+  bool RunUntil(const std::function<bool()>& holds, Nanos within = 10 * kSecond) {
+    const Nanos until = loop_->clock().Monotonic() + within;
+    while (!holds()) {
+      if (loop_->clock().Monotonic() > until) return false;
+      loop_->RunOnce(5 * kMillisecond);
+    }
+    return true;
+  }
+  void RunFor(Nanos how_long) {
+    RunUntil([] { return false; }, how_long);
+  }
+
+  static Service Make(const std::string& role, CellId cell, std::uint16_t port,
+                      Incarnation incarnation = 1) {
+    Service s;
+    s.role = role;
+    s.cell = cell;
+    s.name = role + std::to_string(cell);
+    s.endpoint = {"127.0.0.1", port};
+    s.incarnation = incarnation;
+    return s;
+  }
+  static std::vector<std::string> Names(const Directory& directory) {
+    std::vector<std::string> names;
+    for (const Service& s : directory.services()) names.push_back(s.name);
+    return names;
+  }
+
+  class MemoryStore final : public PlacementStore {
+   public:
+    Result<std::string, std::string> Load() override { return saved; }
+    std::optional<std::string> Save(const std::string& encoded) override {
+      saved = encoded;
+      return std::nullopt;
+    }
+    std::string saved;
+  };
+
+  std::unique_ptr<net::RealLoop> loop_;
+  Rng rng_{42};
+  Budget budget_{64 << 20};
+  std::unique_ptr<NodeContext> node_;
+  MemoryStore store_;
+  Endpoint at_{"127.0.0.1", 0};
+  std::unique_ptr<RegistryServer> registry_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::vector<std::unique_ptr<RegistryClient>> clients_;
+};
+
+TEST_F(ClientTest, WhatOneAnnouncesTheOthersFindAndLoseWhenItLeaves) {
+  auto& a = AddClient();
+  auto& b = AddClient();
+  int changes = 0;
+  b.Listen([&] { ++changes; });
+  a.Announce(Make("gateway", 0, 9500));
+  a.Announce(Make("relay", 0, 11000));
+  ASSERT_TRUE(RunUntil([&] { return b.services().size() == 2; }));
+  EXPECT_TRUE(a.registered());
+  EXPECT_EQ(b.Find("relay", 0)->endpoint.port, 11000);
+  EXPECT_GT(changes, 0);
+  bool left = false;
+  a.Withdraw([&] { left = true; });
+  EXPECT_FALSE(left);
+  // At once, not when the lease ends.
+  EXPECT_TRUE(RunUntil([&] { return left && b.services().empty(); }, kLease * 3 / 4));
+}
+
+TEST_F(ClientTest, LeasesAreKeptForAsLongAsTheClientLivesAndNoLonger) {
+  auto& watcher = AddClient();
+  AddClient().Announce(Make("gateway", 0, 9500));
+  ASSERT_TRUE(RunUntil([&] { return watcher.services().size() == 1; }));
+  int changes = 0;
+  watcher.Listen([&] { ++changes; });
+  changes = 0;
+  RunFor(kLease * 4);
+  EXPECT_EQ(changes, 0);
+  clients_.pop_back();  // as kill -9 would: nobody says goodbye
+  EXPECT_TRUE(RunUntil([&] { return watcher.services().empty(); }));
+}
+
+TEST_F(ClientTest, ServicesStartBeforeTheRegistry) {
+  StopRegistry();
+  auto& a = AddClient();
+  a.Announce(Make("gateway", 0, 9500));
+  RunFor(300 * kMillisecond);
+  EXPECT_FALSE(a.registered());
+  StartRegistry();
+  EXPECT_TRUE(RunUntil([&] { return a.registered() && a.services().size() == 1; }));
+}
+
+TEST_F(ClientTest, ARestartOfTheRegistryIsNotNoticedByThoseWhoUseTheList) {
+  auto& a = AddClient();
+  auto& b = AddClient();
+  a.Announce(Make("gateway", 0, 9500));
+  b.Announce(Make("relay", 1, 11000));
+  ASSERT_TRUE(RunUntil([&] { return a.services().size() == 2 && b.services().size() == 2; }));
+  // Whatever the list ever was in the meantime.
+  std::size_t smallest = 2;
+  a.Listen([&] { smallest = std::min(smallest, a.services().size()); });
+  b.Listen([&] { smallest = std::min(smallest, b.services().size()); });
+  StopRegistry();
+  RunFor(kLease * 2);
+  EXPECT_EQ(a.services().size(), 2u);
+  StartRegistry();
+  ASSERT_TRUE(RunUntil([&] { return registry_->registry().leases().size() == 2; }));
+  ASSERT_TRUE(RunUntil([&] { return registry_->registry().settled(); }));
+  RunFor(kLease);
+  EXPECT_EQ(smallest, 2u);
+  EXPECT_THAT(Names(a), ElementsAre("gateway0", "relay1"));
+  EXPECT_THAT(Names(b), ElementsAre("gateway0", "relay1"));
+}
+
+TEST_F(ClientTest, WhoDiedWhileTheRegistryWasAwayIsGoneOnceItHasSettled) {
+  auto& a = AddClient();
+  AddClient().Announce(Make("relay", 1, 11000));
+  a.Announce(Make("gateway", 0, 9500));
+  ASSERT_TRUE(RunUntil([&] { return a.services().size() == 2; }));
+  StopRegistry();
+  clients_.pop_back();
+  StartRegistry();
+  RunFor(kLease / 4);
+  EXPECT_EQ(a.services().size(), 2u);  // not known yet
+  EXPECT_TRUE(RunUntil([&] { return a.services().size() == 1; }));
+  EXPECT_THAT(Names(a), ElementsAre("gateway0"));
+}
+
+TEST_F(ClientTest, AServiceThatIsRefusedDoesNotKeepTheOthersFromBeingRenewed) {
+  auto& holder = AddClient();
+  holder.Announce(Make("gateway", 0, 9500));
+  ASSERT_TRUE(RunUntil([&] { return holder.registered(); }));
+  auto& other = AddClient();
+  other.Announce(Make("cache", 1, 9500));  // the gateway's address
+  other.Announce(Make("relay", 1, 11000));
+  ASSERT_TRUE(RunUntil([&] { return holder.Find("relay", 1) != nullptr; }));
+  RunFor(kLease * 3);
+  EXPECT_NE(holder.Find("relay", 1), nullptr);
+  EXPECT_EQ(holder.Find("cache", 1), nullptr);
+  EXPECT_FALSE(other.registered());
+  clients_.erase(clients_.begin());  // the holder dies, and its lease runs out
+  EXPECT_TRUE(RunUntil([&] { return other.registered() && other.Find("cache", 1) != nullptr; }));
+}
+
+TEST_F(ClientTest, ARestartedServiceReplacesItself) {
+  auto& watcher = AddClient();
+  AddClient().Announce(Make("logic", 0, 9700, 1));
+  ASSERT_TRUE(RunUntil([&] { return watcher.services().size() == 1; }));
+  clients_.pop_back();
+  AddClient().Announce(Make("logic", 0, 9799, 2));
+  ASSERT_TRUE(RunUntil([&] {
+    const Service* logic = watcher.Find("logic", 0);
+    return logic != nullptr && logic->endpoint.port == 9799;
+  }));
+  EXPECT_EQ(watcher.services().size(), 1u);
+}
+
+TEST_F(ClientTest, LeavingIsBoundedInTimeWithoutARegistry) {
+  auto& a = AddClient();
+  a.Announce(Make("gateway", 0, 9500));
+  ASSERT_TRUE(RunUntil([&] { return a.registered(); }));
+  StopRegistry();
+  bool left = false;
+  a.Withdraw([&] { left = true; });
+  EXPECT_TRUE(RunUntil([&] { return left; }, 3 * kSecond));
+  auto& empty = AddClient();
+  bool nothing = false;
+  empty.Withdraw([&] { nothing = true; });
+  EXPECT_TRUE(RunUntil([&] { return nothing; }, kSecond));
+}
+
+TEST_F(ClientTest, AClientMayGoInItsLastCallback) {
+  auto& a = AddClient();
+  a.Announce(Make("gateway", 0, 9500));
+  ASSERT_TRUE(RunUntil([&] { return a.registered(); }));
+  a.Withdraw([&] { clients_.clear(); });
+  EXPECT_TRUE(RunUntil([&] { return clients_.empty(); }));
+  EXPECT_TRUE(RunUntil([&] { return registry_->registry().leases().empty(); }));
+}
+
+TEST_F(ClientTest, TheTableIsFollowedAndNeverGoesBack) {
+  auto& a = AddClient();
+  std::vector<std::uint64_t> versions;
+  a.ListenTable([&](const placement::PlacementTable& t) { versions.push_back(t.version()); });
+  ASSERT_TRUE(RunUntil([&] { return a.table() != nullptr; }));
+  EXPECT_EQ(*a.table(), placement::PlacementTable(4));
+  ASSERT_TRUE(RunUntil([&] { return registry_->registry().settled(); }));
+  ASSERT_EQ(registry_->Move(0, 3), std::nullopt);
+  ASSERT_TRUE(RunUntil([&] { return a.table()->version() == 2; }));
+  EXPECT_EQ(a.table()->OwnerOf(0), 3u);
+
+  StopRegistry();
+  StartRegistry();  // with what was saved
+  RunFor(kLease);
+  EXPECT_EQ(a.table()->version(), 2u);
+  StopRegistry();
+  store_.saved.clear();  // as if the file were lost: version 1 again, which is not believed
+  StartRegistry();
+  RunFor(kLease);
+  EXPECT_EQ(a.table()->version(), 2u);
+  EXPECT_THAT(versions, ElementsAre(1, 2));
+}
+
+}  // namespace
+}  // namespace baiwan::registry
