@@ -87,7 +87,8 @@ RegistryServer::RegistryServer(NodeContext& node, const ServerOptions& options,
       options_(options),
       extra_(std::move(extra)),
       id_(NewId(node.rng)),
-      registry_(options.registry, table, node.clock.Monotonic()) {
+      registry_(options.registry, table, node.clock.Monotonic()),
+      told_revision_(registry_.revision()) {
   Sweep();
 }
 

@@ -365,7 +365,7 @@ TEST_F(ServerTest, ThePlacementTableIsServedForPeopleAndForPrograms) {
 TEST_F(ServerTest, AMoveWaitsForTheRegistryToSettleAndIsSavedBeforeItIsTold) {
   EXPECT_THAT(*server_->Move(0, 3), HasSubstr("just started"));
   loop_.Advance(10 * kSecond);
-  const auto watch = Get(WatchTarget(Get("/v1/watch")->Json()));
+  const auto watch = Get(WatchTarget(Get("/v1/services")->Json()));
   store_.error = "disk full";
   EXPECT_EQ(*server_->Move(0, 3), "disk full");
   loop_.Advance(kSecond);
