@@ -45,7 +45,7 @@ void Connection::CloseAfterFlush() {
 
 void Connection::BeginDraining() {
   state_ = State::kDraining;
-  SetDeadline(kDrainTime);
+  SetDeadline(core_->options().flush_timeout);
   if (readable) core_->MarkReady(*this);
   core_->MarkDirty(*this);
 }

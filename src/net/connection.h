@@ -3,7 +3,7 @@
 //   open ──CloseAfterFlush──► draining ──all sent──► lingering ──the other side closed──► closed
 //     └──the other side closed──► draining ──all sent──► closed;  any state ──error──► closed
 //
-// Draining: what is unsent still goes out, for at most kDrainTime; what comes in is dropped.
+// Draining: what is unsent still goes out, for at most flush_timeout; what comes in is dropped.
 // Lingering: our half is closed and the handler has been told; the descriptor stays open for at
 // most kLingerTime, because closing it with bytes unread would make TCP withdraw what it has sent.
 // An end of reading is told one turn later, so that answers to what came with it still go out, and
@@ -25,7 +25,6 @@ namespace baiwan::net {
 
 class Connection final : public IoObject {
  public:
-  static constexpr Nanos kDrainTime = 10 * kSecond;
   static constexpr Nanos kLingerTime = 2 * kSecond;
   static constexpr std::size_t kMostLingering = 1024;  // in a loop; beyond it they are closed
 

@@ -99,6 +99,7 @@ class LoopCore : public RealLoop, public Transport {
   void Bury(IoObject& object);
   // A stream over a connected descriptor.
   std::unique_ptr<ByteStream> NewStream(int descriptor, const Endpoint& peer);
+  const LoopOptions& options() const { return options_; }
   BufferPool& pool() { return pool_; }
   LoopStats& counters() { return stats_; }
   std::size_t lingering = 0;  // connections that wait for the other side to close

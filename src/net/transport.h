@@ -4,6 +4,11 @@
 // receive into a ring of buffers, one submit a turn) or epoll. kAuto takes io_uring unless the
 // kernel refuses it. Both behave alike; the tests run on both.
 //
+// Streams: after CloseAfterFlush, OnClosed tells kEof when everything is sent, kTimeout when the
+// other side did not take it within flush_timeout. When the other side closes, what is written
+// until the end of that turn still goes out, in the same bounds, before OnClosed(kEof). Whatever a
+// handler left unused is offered again when more comes, after ResumeReading, and to a new handler.
+//
 // Threads: create, Run and destroy on one thread; Post and Stop from any.
 #pragma once
 
@@ -24,6 +29,7 @@ struct LoopOptions {
   std::uint32_t buffers = 1024;  // receive buffers shared by all streams of the loop
   std::uint32_t buffer_bytes = 16 << 10;
   int backlog = 4096;
+  Nanos flush_timeout = 10 * kSecond;  // how long a closing stream may take to send the rest
 };
 
 struct LoopStats {
