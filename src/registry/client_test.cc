@@ -192,7 +192,9 @@ TEST_F(ClientTest, AServiceThatIsRefusedDoesNotKeepTheOthersFromBeingRenewed) {
   other.Announce(Make("cache", 1, 9500));  // the gateway's address
   other.Announce(Make("relay", 1, 11000));
   ASSERT_TRUE(RunUntil([&] { return holder.Find("relay", 1) != nullptr; }));
+  const auto requests = http_->requests();
   RunFor(kLease * 3);
+  EXPECT_LT(http_->requests() - requests, 200u);  // it waits between its attempts
   EXPECT_NE(holder.Find("relay", 1), nullptr);
   EXPECT_EQ(holder.Find("cache", 1), nullptr);
   EXPECT_FALSE(other.registered());
@@ -253,6 +255,13 @@ TEST_F(ClientTest, TheTableIsFollowedAndNeverGoesBack) {
   EXPECT_EQ(a.table()->version(), 2u);
   StopRegistry();
   store_.saved.clear();  // as if the file were lost: version 1 again, which is not believed
+  StartRegistry();
+  RunFor(kLease);
+  EXPECT_EQ(a.table()->version(), 2u);
+  StopRegistry();
+  placement::PlacementTable other(4);  // newer, it says, but partition 0 is back in epoch 1
+  for (int i = 0; i < 5; ++i) other.Move(1, 1 + other.OwnerOf(1) % 2);
+  store_.saved = other.Encode();
   StartRegistry();
   RunFor(kLease);
   EXPECT_EQ(a.table()->version(), 2u);
