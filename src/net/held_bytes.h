@@ -16,8 +16,11 @@ class HeldBytes {
   HeldBytes(Budget& budget, Account account) : budget_(budget), account_(account) {}
   HeldBytes(const HeldBytes&) = delete;
   HeldBytes& operator=(const HeldBytes&) = delete;
-  ~HeldBytes() {
+  ~HeldBytes() { Clear(); }
+
+  void Clear() {
     if (charged_ > 0) budget_.Release(account_, charged_);
+    charged_ = 0;
   }
 
   // Small amounts, below one step, are part of what every connection is charged for anyway.

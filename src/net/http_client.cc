@@ -117,7 +117,7 @@ class HttpClientImpl final : public HttpClient, private StreamHandler {
   // May destroy the client.
   void Finish(Result<HttpResponse, NetError> result) {
     ++attempt_;
-    held_.Cover(0);
+    held_.Clear();
     std::exchange(done_, nullptr)(std::move(result));
   }
 

@@ -177,7 +177,7 @@ std::size_t PutBody(Parser& parser, std::string_view data, ErrorCode& error) {
 // Empties a buffer, and gives its memory back if it had become large.
 void Release(std::string& buffer) {
   buffer.clear();
-  if (buffer.capacity() > kKeepCapacity) buffer = std::string();
+  if (buffer.capacity() > kKeepCapacity) std::string().swap(buffer);
 }
 
 void Rebase(std::string_view& view, const char* from, const char* to) {

@@ -155,8 +155,8 @@ void LinkConnection::Down(NetError error) {
   past_out_ += stream_->bytes_out();
   stream_.reset();
   handshake_.reset();
-  held_unread_.CoverAlways(0);
-  held_unsent_.CoverAlways(0);
+  held_unread_.Clear();
+  held_unsent_.Clear();
   if (std::exchange(was_up_, false)) {
     const auto alive = lifetime_.token();
     handler_->OnLinkDown(*this, error);

@@ -53,7 +53,7 @@ WsDecoder::Event WsDecoder::Next(char** at, char* end) {
   if (used_message_) {
     used_message_ = false;
     message_.clear();
-    if (message_.capacity() > kKeepCapacity) message_ = std::string();
+    if (message_.capacity() > kKeepCapacity) std::string().swap(message_);
   }
   for (;;) {
     Frame frame;

@@ -173,6 +173,8 @@ void WsConnection::Gone() {
   if (state_ == State::kGone) return;
   state_ = State::kGone;
   stream_.reset();
+  unsent_held_.Clear();
+  unread_held_.Clear();
   if (registry_ != nullptr) std::exchange(registry_, nullptr)->Forget(this);
   // Whatever the handler does now, `this` is not touched again.
   handler_->OnClosed(close_code_ != 0 ? close_code_ : kWsAbnormal, std::string(close_reason_));

@@ -1,0 +1,542 @@
+#include "net/websocket.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <optional>
+
+#include "net/http.h"
+#include "net/testing/memory_transport.h"
+#include "net/ws_codec.h"
+
+namespace baiwan::net {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+const std::string kUpgrade =
+    "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+class Recorder final : public WsHandler {
+ public:
+  void OnMessage(bool is_text, std::string_view data) override {
+    messages.push_back((is_text ? "t:" : "b:") + std::string(data));
+    if (on_message) on_message(data);
+  }
+  void OnBatchEnd() override {
+    ++batches;
+    if (on_batch_end) on_batch_end();
+  }
+  void OnWritable() override { ++writable; }
+  void OnClosed(std::uint16_t why, std::string_view text) override {
+    EXPECT_EQ(code, 0) << "exactly once";
+    code = why;
+    reason = text;
+    if (on_closed) on_closed();
+  }
+  std::vector<std::string> messages;
+  int batches = 0;
+  int writable = 0;
+  int code = 0;
+  std::string reason;
+  std::unique_ptr<WebSocket> socket;
+  std::function<void(std::string_view)> on_message;
+  std::function<void()> on_batch_end;
+  std::function<void()> on_closed;
+};
+
+// A server that upgrades whoever asks and keeps the sockets, in order.
+class UpgradingService final : public HttpService {
+ public:
+  void OnRequest(HttpExchange& exchange) override {
+    if (on_request) return on_request(exchange);
+    auto recorder = std::make_unique<Recorder>();
+    recorder->socket = exchange.Upgrade(recorder.get());
+    if (recorder->socket == nullptr) return;
+    if (!greeting.empty()) recorder->socket->SendText(greeting);
+    sockets.push_back(std::move(recorder));
+  }
+  void OnAbandoned(HttpExchange&) override {}
+  std::function<void(HttpExchange&)> on_request;
+  std::string greeting;
+  std::vector<std::unique_ptr<Recorder>> sockets;
+};
+
+class WebSocketTest : public ::testing::Test {
+ protected:
+  void Start(const HttpLimits& limits = {}) {
+    auto listening = HttpServer::Listen(world.node, {"127.0.0.1", 0}, service, limits);
+    ASSERT_TRUE(listening);
+    server = std::move(*listening);
+  }
+  // A client socket of ours; its end of the server is service.sockets.back().
+  void Connect(const WsLimits& limits = {}) {
+    WsConnect(world.node, server->local(), "/ws?user=1", &client, limits, 3 * kSecond,
+              [this](Result<std::unique_ptr<WebSocket>, WsConnectFailure> result) {
+                ++answers;
+                if (result) {
+                  client.socket = std::move(*result);
+                } else {
+                  failure = result.error();
+                }
+              });
+    world.Settle();
+  }
+  Recorder& accepted() { return *service.sockets.back(); }
+
+  MemoryWorld world;
+  UpgradingService service;
+  std::unique_ptr<HttpServer> server;
+  Recorder client;
+  int answers = 0;
+  std::optional<WsConnectFailure> failure;
+};
+
+std::string Masked(std::uint8_t first, std::string_view payload) {
+  std::string out;
+  AppendMaskedWsFrame(out, WsOpcode::kBinary, payload, 0x01020304);
+  out[0] = static_cast<char>(first);
+  return out;
+}
+
+TEST_F(WebSocketTest, CarriesMessagesBothWays) {
+  Start();
+  Connect();
+  ASSERT_NE(client.socket, nullptr);
+  EXPECT_EQ(client.socket->peer(), server->local());
+  client.socket->SendBinary(std::string("\0\xff", 2));
+  client.socket->SendText("hello");
+  accepted().socket->SendBinary("welcome");
+  world.Settle();
+  EXPECT_THAT(accepted().messages, ElementsAre(std::string("b:\0\xff", 4), "t:hello"));
+  EXPECT_THAT(client.messages, ElementsAre("b:welcome"));
+  const auto connections = server->Connections();
+  ASSERT_EQ(connections.size(), 1u);
+  EXPECT_EQ(connections[0].kind, "websocket");
+  EXPECT_EQ(connections[0].requests, 2u);
+  EXPECT_GT(connections[0].bytes_in, 0u);
+}
+
+TEST_F(WebSocketTest, AGreetingThatComesWithTheHandshakeIsNotLost) {
+  service.greeting = "first";
+  Start();
+  for (world.transport.read_bytes = 1; world.transport.read_bytes < 300;
+       world.transport.read_bytes += 7) {
+    client.messages.clear();
+    client.socket.reset();
+    Connect();
+    EXPECT_THAT(client.messages, ElementsAre("t:first")) << world.transport.read_bytes;
+  }
+}
+
+TEST_F(WebSocketTest, FramesThatComeWithTheRequestAreNotLost) {
+  Start();
+  RawPeer peer(world, server->local());
+  peer.Send(kUpgrade + Masked(0x82, "early") + Masked(0x82, "birds").substr(0, 5));
+  world.Settle();
+  peer.Send(Masked(0x82, "birds").substr(5));
+  world.Settle();
+  EXPECT_THAT(accepted().messages, ElementsAre("b:early", "b:birds"));
+  EXPECT_THAT(peer.Take(), HasSubstr("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+}
+
+TEST_F(WebSocketTest, HundredsOfFramesAreOneBatchAndOneWrite) {
+  Start();
+  Connect();
+  accepted().on_message = [&](std::string_view data) { accepted().socket->SendBinary(data); };
+  const auto before = world.transport.writes();
+  for (int i = 0; i < 300; ++i) client.socket->SendBinary("message " + std::to_string(i));
+  world.Settle();
+  EXPECT_EQ(world.transport.writes() - before, 2u) << "one each way";
+  EXPECT_EQ(accepted().messages.size(), 300u);
+  EXPECT_EQ(accepted().batches, 1);
+  EXPECT_EQ(client.messages.size(), 300u);
+  EXPECT_EQ(client.messages[299], "b:message 299");
+  EXPECT_EQ(client.batches, 1);
+}
+
+TEST_F(WebSocketTest, MessagesArriveTheSameInPiecesOfAnySize) {
+  Start();
+  Connect();
+  for (std::size_t bytes = 1; bytes < 60; ++bytes) {
+    world.transport.read_bytes = bytes;
+    accepted().messages.clear();
+    for (int i = 0; i < 10; ++i)
+      client.socket->SendText(std::string(static_cast<std::size_t>(i), 'x'));
+    world.Settle();
+    ASSERT_EQ(accepted().messages.size(), 10u) << bytes;
+    EXPECT_EQ(accepted().messages[9], "t:xxxxxxxxx");
+  }
+}
+
+TEST_F(WebSocketTest, AnswersPingsAlsoBetweenFragments) {
+  Start();
+  RawPeer peer(world, server->local());
+  peer.Send(kUpgrade);
+  world.Settle();
+  peer.Take();
+  peer.Send(Masked(0x01, "a") + Masked(0x89, "ping!") + Masked(0x80, "b"));
+  world.Settle();
+  EXPECT_EQ(peer.Take(), "\x8a\x05ping!");
+  EXPECT_THAT(accepted().messages, ElementsAre("t:ab"));
+}
+
+TEST_F(WebSocketTest, ClosesInGoodOrderFromEitherSide) {
+  Start();
+  Connect();
+  client.socket->Close(1000, "done");
+  client.socket->SendText("never");
+  world.Settle();
+  EXPECT_EQ(accepted().code, 1000);
+  EXPECT_EQ(accepted().reason, "done");
+  EXPECT_EQ(client.code, 1000);
+  EXPECT_TRUE(accepted().messages.empty());
+  EXPECT_TRUE(server->Connections().empty());
+
+  client.code = 0;
+  Connect();
+  accepted().socket->SendText("last words");
+  accepted().socket->Close(1001, "restarting");
+  world.Settle();
+  EXPECT_THAT(client.messages, ElementsAre("t:last words"));
+  EXPECT_EQ(client.code, 1001);
+  EXPECT_EQ(client.reason, "restarting");
+  EXPECT_EQ(accepted().code, 1001);
+}
+
+TEST_F(WebSocketTest, APeerThatDoesNotAnswerACloseDoesNotHoldItUp) {
+  Start();
+  RawPeer peer(world, server->local());
+  peer.Send(kUpgrade);
+  world.Settle();
+  peer.Take();
+  accepted().socket->PauseReading();
+  accepted().socket->Close(1000, "");
+  world.Advance(4 * kSecond);
+  EXPECT_EQ(peer.Take(), std::string("\x88\x02\x03\xe8", 4));
+  EXPECT_EQ(accepted().code, 0);
+  world.Advance(2 * kSecond);
+  EXPECT_EQ(accepted().code, 1000);
+  EXPECT_TRUE(peer.closed);
+}
+
+TEST_F(WebSocketTest, AViolationIsAnsweredWithItsCodeAndTheEnd) {
+  Start();
+  for (const auto& [frame, code] : std::vector<std::pair<std::string, int>>{
+           {std::string("\x82\x01x"), 1002},
+           {Masked(0xC2, "x"), 1002},
+           {Masked(0x81, "\xff"), 1007},
+           {std::string("\x82\xff\0\0\0\0\0\x20\0\0", 10), 1009}}) {
+    RawPeer peer(world, server->local());
+    peer.Send(kUpgrade);
+    world.Settle();
+    peer.Take();
+    peer.Send(Masked(0x82, "good") + frame + Masked(0x82, "too late"));
+    world.Settle();
+    const std::string answer = peer.Take();
+    ASSERT_GE(answer.size(), 4u);
+    EXPECT_EQ(answer[0], '\x88');
+    EXPECT_EQ(static_cast<std::uint8_t>(answer[2]) << 8 | static_cast<std::uint8_t>(answer[3]),
+              code);
+    EXPECT_TRUE(peer.closed);
+    EXPECT_EQ(accepted().code, code);
+    EXPECT_THAT(accepted().messages, ElementsAre("b:good"));
+    EXPECT_EQ(accepted().batches, 1);
+  }
+}
+
+TEST_F(WebSocketTest, ABrokenConnectionIs1006) {
+  Start();
+  Connect();
+  world.transport.BreakAll();
+  world.Settle();
+  EXPECT_EQ(client.code, 1006);
+  EXPECT_EQ(accepted().code, 1006);
+}
+
+TEST_F(WebSocketTest, AReaderTooSlowIsClosedWith1013) {
+  HttpLimits limits;
+  limits.websocket.max_unsent = 100'000;
+  Start(limits);
+  world.transport.window = 10'000;
+  Connect();
+  client.socket->PauseReading();
+  world.Settle();
+  int sent = 0;
+  for (; sent < 1000 && accepted().code == 0 && accepted().socket->unsent() <= 100'000; ++sent) {
+    accepted().socket->SendBinary(std::string(1000, 'x'));
+    world.Settle();
+  }
+  EXPECT_GT(sent, 95);
+  EXPECT_LT(sent, 130);
+  const std::size_t most = accepted().socket->unsent();
+  accepted().socket->SendBinary(std::string(1000, 'x'));
+  EXPECT_EQ(accepted().socket->unsent(), most) << "nothing more is taken";
+  world.Advance(6 * kSecond);
+  EXPECT_EQ(accepted().code, 1013);
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
+TEST_F(WebSocketTest, ASlowReaderThatCatchesUpIsWrittenToAgain) {
+  HttpLimits limits;
+  limits.websocket.max_unsent = 100'000;
+  Start(limits);
+  world.transport.window = 10'000;
+  Connect();
+  client.socket->PauseReading();
+  while (accepted().socket->unsent() < 60'000) {
+    accepted().socket->SendBinary(std::string(1000, 'x'));
+    world.Settle();
+  }
+  EXPECT_EQ(accepted().writable, 0);
+  client.socket->ResumeReading();
+  world.Settle();
+  EXPECT_EQ(accepted().writable, 1);
+  EXPECT_EQ(accepted().socket->unsent(), 0u);
+}
+
+TEST_F(WebSocketTest, APingFloodIsBoundedLikeAnyOutput) {
+  HttpLimits limits;
+  limits.websocket.max_unsent = 50'000;
+  Start(limits);
+  world.transport.window = 20'000;
+  RawPeer peer(world, server->local());
+  peer.Send(kUpgrade);
+  world.Settle();
+  peer.stream->PauseReading();
+  for (int i = 0; i < 3000; ++i) {
+    peer.Send(Masked(0x89, std::string(100, 'p')));
+    if (i % 50 == 0) world.Settle();
+  }
+  world.Advance(10 * kSecond);
+  EXPECT_EQ(accepted().code, 1013);
+}
+
+TEST_F(WebSocketTest, AnIdleConnectionIsPingedAndADeadOneEnds) {
+  HttpLimits limits;
+  limits.websocket.heartbeat = 100 * kSecond;
+  WsLimits patient;
+  patient.heartbeat = 100'000 * kSecond;
+  Start(limits);
+  Connect(patient);
+  world.Advance(1000 * kSecond);
+  EXPECT_EQ(accepted().code, 0) << "pongs keep it";
+  world.transport.swallow = true;
+  world.Advance(90 * kSecond);
+  EXPECT_EQ(accepted().code, 0);
+  world.Advance(220 * kSecond);
+  EXPECT_EQ(accepted().code, 1006);
+}
+
+TEST_F(WebSocketTest, AClientNoticesADeadServerByItself) {
+  HttpLimits patient;
+  patient.websocket.heartbeat = 100'000 * kSecond;
+  Start(patient);
+  WsLimits limits;
+  limits.heartbeat = 100 * kSecond;
+  Connect(limits);
+  world.Advance(1000 * kSecond);
+  EXPECT_EQ(client.code, 0);
+  world.transport.swallow = true;
+  world.Advance(400 * kSecond);
+  EXPECT_EQ(client.code, 1006);
+}
+
+TEST_F(WebSocketTest, RefusesWhatIsNoHandshake) {
+  Start();
+  const auto without = [](std::string part, std::string instead = "") {
+    std::string text = kUpgrade;
+    return text.replace(text.find(part), part.size(), instead);
+  };
+  const std::pair<std::string, const char*> cases[] = {
+      {without("Upgrade: websocket\r\n"), "400"},
+      {without("Connection: Upgrade\r\n"), "400"},
+      {without("Upgrade: websocket", "Upgrade: h2c"), "400"},
+      {without("GET", "POST"), "400"},
+      {without("HTTP/1.1", "HTTP/1.0"), "400"},
+      {without("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), "400"},
+      {without("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!Q=="), "400"},
+      {without("Version: 13", "Version: 8"), "426"},
+      {without("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx"), "400"},
+  };
+  for (const auto& [text, status] : cases) {
+    RawPeer peer(world, server->local());
+    peer.Send(text);
+    world.Settle();
+    EXPECT_THAT(peer.Take(), StartsWith(std::string("HTTP/1.1 ") + status)) << text;
+  }
+  EXPECT_TRUE(service.sockets.empty());
+}
+
+TEST_F(WebSocketTest, AClientIsToldWhyItWasNotTaken) {
+  Start();
+  service.on_request = [](HttpExchange& exchange) {
+    exchange.Reply(307, "", "", {{"Location", "http://127.0.0.1:9501/v1/connect"}});
+  };
+  Connect();
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->error, NetError::kRefused);
+  EXPECT_EQ(failure->status, 307);
+  EXPECT_EQ(failure->location, "http://127.0.0.1:9501/v1/connect");
+  service.on_request = [](HttpExchange& exchange) {
+    exchange.Reply(503, "application/json", "{}", {{"Retry-After", "7"}});
+  };
+  Connect();
+  EXPECT_EQ(failure->status, 503);
+  EXPECT_EQ(failure->retry_after_s, 7u);
+  server.reset();
+  auto listening = world.transport.Listen({"127.0.0.1", 0}, [](auto) {});
+  const Endpoint nobody = (*listening)->local();
+  listening = NetError::kOther;
+  WsConnect(world.node, nobody, "/", &client, {}, kSecond, [&](auto result) {
+    ++answers;
+    failure = result.error();
+  });
+  world.Settle();
+  EXPECT_EQ(failure->error, NetError::kRefused);
+  EXPECT_EQ(failure->status, 0);
+  EXPECT_EQ(answers, 3);
+}
+
+TEST_F(WebSocketTest, AServerThatAnswersNonsenseIsNotAWebSocket) {
+  for (const char* answer : {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                             "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
+                             "HTTP/1.1 101 x\r\n\r\n", "hello\r\n\r\n"}) {
+    failure.reset();
+    std::unique_ptr<RawPeer> none;
+    std::vector<std::unique_ptr<ByteStream>> streams;
+    struct Sink final : StreamHandler {
+      std::size_t OnData(std::string_view data) override { return data.size(); }
+      void OnClosed(NetError) override {}
+    } sink;
+    auto listener = world.transport.Listen({"127.0.0.1", 0}, [&](std::unique_ptr<ByteStream> s) {
+      s->SetHandler(&sink);
+      s->Write(answer);
+      streams.push_back(std::move(s));
+    });
+    WsConnect(world.node, (*listener)->local(), "/", &client, {}, kSecond,
+              [&](auto result) { failure = result.error(); });
+    world.Settle();
+    ASSERT_TRUE(failure) << answer;
+    EXPECT_EQ(failure->error, NetError::kOther);
+  }
+}
+
+TEST_F(WebSocketTest, AConnectTimesOutOnce) {
+  Start();
+  service.on_request = [](HttpExchange&) {};
+  Connect();
+  EXPECT_EQ(answers, 0);
+  world.Advance(3 * kSecond);
+  EXPECT_EQ(answers, 1);
+  EXPECT_EQ(failure->error, NetError::kTimeout);
+  world.Advance(60 * kSecond);
+  EXPECT_EQ(answers, 1);
+  EXPECT_EQ(world.transport.open(), 0u);
+}
+
+TEST_F(WebSocketTest, MayBeDestroyedInEveryCallback) {
+  Start();
+  Connect();
+  accepted().on_message = [&](std::string_view) { accepted().socket.reset(); };
+  client.socket->SendText("1");
+  client.socket->SendText("2");
+  world.Settle();
+  EXPECT_THAT(accepted().messages, ElementsAre("t:1"));
+  EXPECT_EQ(accepted().code, 0) << "destroyed means: no callback";
+  EXPECT_EQ(client.code, 1006);
+
+  client.code = 0;
+  Connect();
+  accepted().on_batch_end = [&] { accepted().socket.reset(); };
+  client.socket->SendText("1");
+  world.Settle();
+  EXPECT_EQ(client.code, 1006);
+
+  client.code = 0;
+  client.on_closed = [&] { client.socket.reset(); };
+  Connect();
+  accepted().on_closed = [&] { accepted().socket.reset(); };
+  world.transport.BreakAll();
+  world.Settle();
+  EXPECT_EQ(client.code, 1006);
+  EXPECT_EQ(client.socket, nullptr);
+  EXPECT_TRUE(server->Connections().empty());
+  server.reset();
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
+TEST_F(WebSocketTest, OneThatDiesInAHeartbeatMayTakeOthersWithIt) {
+  HttpLimits limits;
+  limits.websocket.heartbeat = 10 * kSecond;
+  Start(limits);
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  for (int i = 0; i < 10; ++i) {
+    peers.push_back(std::make_unique<RawPeer>(world, server->local()));
+    peers.back()->Send(kUpgrade);
+    world.Settle();
+  }
+  int closed = 0;
+  for (auto& socket : service.sockets) {
+    socket->on_closed = [&] {
+      if (++closed > 1) return;
+      for (auto& other : service.sockets) {
+        if (other->code == 0) other->socket.reset();
+      }
+    };
+  }
+  world.Advance(60 * kSecond);
+  EXPECT_EQ(closed, 1);
+  EXPECT_TRUE(server->Connections().empty());
+}
+
+TEST_F(WebSocketTest, AServerThatGoesTakesItsWebSocketsWithIt) {
+  Start();
+  Connect();
+  server.reset();
+  EXPECT_EQ(accepted().code, 0) << "not from inside the destructor";
+  accepted().socket->SendText("into the void");
+  world.Settle();
+  EXPECT_EQ(accepted().code, 1001);
+  EXPECT_EQ(client.code, 1006);
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
+TEST_F(WebSocketTest, MessagesBeyondTheBudgetEndTheConnection) {
+  world.budget.ChargeAlways(Account::kUsers, world.budget.hard_limit() - (200 << 10));
+  Start();
+  RawPeer peer(world, server->local());
+  peer.Send(kUpgrade);
+  world.Settle();
+  peer.Send(Masked(0x02, std::string(150'000, 'x')) + Masked(0x00, std::string(150'000, 'x')));
+  world.Settle();
+  EXPECT_EQ(accepted().code, 1013);
+}
+
+TEST_F(WebSocketTest, SurvivesRandomFrames) {
+  Start();
+  for (int round = 0; round < 300; ++round) {
+    RawPeer peer(world, server->local());
+    world.transport.read_bytes = 1 + world.rng.Below(200);
+    std::string text = kUpgrade;
+    for (int i = 0; i < 8; ++i) {
+      text += Masked(static_cast<std::uint8_t>(0x80 | world.rng.Below(16)),
+                     std::string(world.rng.Below(100), 'x'));
+    }
+    text[kUpgrade.size() + world.rng.Below(text.size() - kUpgrade.size())] =
+        static_cast<char>(world.rng.Next());
+    peer.Send(text);
+    world.Settle();
+  }
+  world.Advance(10 * kSecond);
+  service.sockets.clear();
+  EXPECT_TRUE(server->Connections().empty());
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
+}  // namespace
+}  // namespace baiwan::net
