@@ -133,9 +133,14 @@ void Relay::OnLinkFrame(net::Link& link, std::uint8_t type, std::uint64_t tag,
   ++counters_.batches_in;
   counters_.bytes_in += payload.size();
   switch (static_cast<LinkType>(type)) {
-    case LinkType::kForward:
+    case LinkType::kForward: {
+      // What still comes over a link that has been replaced belongs to a session that is over; let
+      // in, it would begin that session again and lose the count of what the new one has used.
+      const auto newest = accepted_.find(cell);
+      if (newest == accepted_.end() || newest->second != &link) return;
       if (logic_ == nullptr) return link.Send(Code(LinkType::kNotReady), options_.cell, {});
       return logic_->FromPeer(cell, payload);
+    }
     case LinkType::kAnswer:
       if (logic_ != nullptr) logic_->ReplyFromPeer(cell, payload);
       return;
