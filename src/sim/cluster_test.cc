@@ -1,7 +1,7 @@
 // The real roles under chaos: at rest the promises hold, for every seed. See sim/cluster.h.
 //
-// A failure prints its seed and the last events; BAIWAN_SIM_SEED=<seed> runs that one again, event
-// for event, and BAIWAN_SIM_SEEDS=<n> runs more of them.
+// A failure prints its seed and the last events. BAIWAN_SIM_SEED=<seed> runs that one again, event
+// for event; BAIWAN_SIM_TRACE=<n> shows more of its events, BAIWAN_SIM_SEEDS=<n> runs more seeds.
 #include "sim/cluster.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,11 @@
 namespace baiwan::sim {
 namespace {
 
-constexpr std::uint64_t kSeeds = 160;
+#ifdef NDEBUG
+constexpr std::uint64_t kSeeds = 3000;
+#else
+constexpr std::uint64_t kSeeds = 200;
+#endif
 constexpr std::uint64_t kShards = 4;  // so that two cores are used
 
 class SimCluster : public ::testing::TestWithParam<std::uint64_t> {};
@@ -22,7 +26,10 @@ TEST_P(SimCluster, KeepsItsPromisesUnderChaos) {
   std::uint64_t faults = 0;
   for (const std::uint64_t seed : Seeds(kSeeds)) {
     if (seed % kShards != GetParam()) continue;
-    Cluster cluster(seed, ClusterOptions::FromSeed(seed));
+    ClusterOptions options = ClusterOptions::FromSeed(seed);
+    options.world.trace_keep =
+        NumberFromEnvironment("BAIWAN_SIM_TRACE").value_or(options.world.trace_keep);
+    Cluster cluster(seed, options);
     const std::string wrong = cluster.Run();
     ASSERT_TRUE(wrong.empty()) << wrong;
     faults += cluster.faults();
