@@ -10,6 +10,13 @@ using wire::CommitBatch;
 using wire::Kind;
 using wire::VoidReason;
 
+namespace {
+
+constexpr std::size_t kCompactFrom = 64;  // not worth it below
+constexpr std::size_t kKeepPending = 8;   // capacity that a user with nothing pending keeps
+
+}  // namespace
+
 const char* Message(Refused refused) {
   switch (refused) {
     case Refused::kNo:
@@ -42,22 +49,35 @@ User::User(const wire::UserRecord& record, PartitionId partition)
       send_ack_id_(record.pending() ? record.send_ack_id : record.send_id),
       receive_id_(record.receive_id),
       durable_receive_id_(record.receive_id),
-      durable_cursor_(record.client_receive_id) {
-  friends_.reserve(record.friends.size());
+      durable_cursor_(record.client_receive_id),
+      friend_count_(static_cast<std::uint32_t>(record.friends.size())),
+      friends_(new Friend[record.friends.size()]) {
+  Friend* to = friends_.get();
   for (const wire::FriendRecord& f : record.friends) {
-    friends_.push_back({f.id, static_cast<std::uint32_t>(f.sent),
-                        static_cast<std::uint32_t>(f.acked), static_cast<std::uint32_t>(f.received),
-                        f.received_checksum, 0, 0});
+    *to++ = {f.id,
+             static_cast<std::uint32_t>(f.sent),
+             static_cast<std::uint32_t>(f.acked),
+             static_cast<std::uint32_t>(f.received),
+             f.received_checksum,
+             0,
+             0};
+    unacked_ += static_cast<std::uint32_t>(f.sent - f.acked);
   }
 }
 
 void User::RestorePending(const wire::Message& m) {
-  Pending p{static_cast<std::uint32_t>(m.pair_seq), m.checksum, kVoidFriend};
+  Pending p{m.seq, static_cast<std::uint32_t>(m.pair_seq), m.checksum, kVoidFriend};
   if (m.kind == Kind::kText) {
     const Friend* f = Find(m.peer);
     if (f != nullptr) p.friend_index = IndexOf(f);
   }
-  pending_.push_back(p);
+  if (pending_.empty() && Settled(p)) {
+    send_ack_id_ = m.seq;
+  } else {
+    pending_.push_back(p);
+  }
+  // After a friend's store has gone back all of the outbox may come by here.
+  if (pending_count() > 2 * std::size_t{unacked_} + kCompactFrom) Compact();
   if (!restored()) return;
   // Nothing of it has been forwarded by this process.
   for (std::size_t i = head_; i < pending_.size(); ++i) {
@@ -79,40 +99,40 @@ SubmitResult User::Submit(const Submission& s, std::uint64_t now_ms, const Limit
     if (f == nullptr) return refuse(Refused::kNotFriend);
     if (f->flags & kDiverged || f->sent >= kMaxPairSeq) return refuse(Refused::kPairDiverged);
   }
-  if (reorder_ != nullptr) {
-    const auto it = reorder_->waiting.find(s.send_id);
-    if (it != reorder_->waiting.end()) {
+  if (waiting_ != nullptr) {
+    const auto it = waiting_->reorder.find(s.send_id);
+    if (it != waiting_->reorder.end()) {
       return it->second.checksum == s.checksum && it->second.is_void == s.is_void
                  ? SubmitResult{Submitted::kRepeat, Refused::kNo}
                  : refuse(Refused::kConflict);
     }
   }
   if (s.send_id > window_end(limits)) return refuse(Refused::kWindow);
-  const std::size_t taken = undurable_bytes_ + (reorder_ ? reorder_->bytes : 0);
+  const std::size_t taken = undurable_bytes_ + reorder_bytes();
   const bool is_next = s.send_id == send_id_ + 1;
   // One message always fits, and the next one in order always may: it is what frees the rest.
   if (!is_next && taken + s.body.size() > limits.window_bytes) return refuse(Refused::kWindow);
   if (is_next && undurable_bytes_ > 0 && undurable_bytes_ + s.body.size() > limits.window_bytes) {
     return refuse(Refused::kWindow);
   }
-  if (pending_count() >= limits.max_unacked) return refuse(Refused::kOutboxFull);
+  if (!s.is_void && unacked_ >= limits.max_unacked) return refuse(Refused::kOutboxFull);
 
   if (is_next) {
     Append(s, now_ms, batch);
-    if (reorder_ != nullptr) DrainReorder(now_ms, batch);
+    DrainReorder(now_ms, batch);
     return {};
   }
-  if (reorder_ == nullptr) reorder_ = std::make_unique<Reorder>();
-  reorder_->waiting.emplace(s.send_id,
+  if (waiting_ == nullptr) waiting_ = std::make_unique<Waiting>();
+  waiting_->reorder.emplace(s.send_id,
                             Buffered{s.receiver, s.checksum, s.is_void, std::string(s.body)});
-  reorder_->bytes += s.body.size();
+  waiting_->reorder_bytes += s.body.size();
   return {};
 }
 
-SubmitResult User::Repeat(const Submission& s) const {
-  if (s.send_id <= send_ack_id_) return {Submitted::kAskOutbox, Refused::kNo};
-  const Pending& p = pending_at(s.send_id);
-  if (p.checksum == s.checksum && (p.friend_index == kVoidFriend) == s.is_void) {
+SubmitResult User::Repeat(const Submission& s) {
+  const Pending* p = FindPending(s.send_id);
+  if (p == nullptr) return {Submitted::kAskOutbox, Refused::kNo};
+  if (p->checksum == s.checksum && (p->friend_index == kVoidFriend) == s.is_void) {
     return {Submitted::kRepeat, Refused::kNo};
   }
   return {Submitted::kRefused, Refused::kConflict};
@@ -130,16 +150,17 @@ void User::Append(const Submission& s, std::uint64_t now_ms, CommitBatch& batch)
   m.checksum = s.checksum;
   Friend* f = s.is_void ? nullptr : Find(s.receiver);
   // Friendship is checked once, here, when the message is numbered.
-  if (f != nullptr && !(f->flags & kDiverged)) {
+  if (f != nullptr && !(f->flags & kDiverged) && f->sent < kMaxPairSeq) {
     m.peer = f->id;
     m.pair_seq = ++f->sent;
     m.body = s.body;
-    pending_.push_back({f->sent, s.checksum, IndexOf(f)});
+    ++unacked_;
+    pending_.push_back({s.send_id, f->sent, s.checksum, IndexOf(f)});
   } else {
     m.kind = Kind::kVoid;
     m.reason = s.is_void ? VoidReason::kByClient : VoidReason::kNotFriend;
     m.checksum = s.is_void ? s.checksum : MessageChecksum(id_, 0, s.send_id, {});
-    pending_.push_back({0, m.checksum, kVoidFriend});
+    pending_.push_back({s.send_id, 0, m.checksum, kVoidFriend});
   }
   send_id_ = s.send_id;
   undurable_bytes_ += static_cast<std::uint32_t>(m.body.size());
@@ -147,14 +168,15 @@ void User::Append(const Submission& s, std::uint64_t now_ms, CommitBatch& batch)
 }
 
 void User::DrainReorder(std::uint64_t now_ms, CommitBatch& batch) {
-  auto& waiting = reorder_->waiting;
-  while (!waiting.empty() && waiting.begin()->first == send_id_ + 1) {
-    const auto node = waiting.extract(waiting.begin());
+  if (waiting_ == nullptr) return;
+  auto& reorder = waiting_->reorder;
+  while (!reorder.empty() && reorder.begin()->first == send_id_ + 1) {
+    const auto node = reorder.extract(reorder.begin());
     const Buffered& b = node.mapped();
-    reorder_->bytes -= b.body.size();
+    waiting_->reorder_bytes -= b.body.size();
     Append({node.key(), b.receiver, b.body, b.checksum, b.is_void}, now_ms, batch);
   }
-  if (waiting.empty()) reorder_.reset();
+  DropWaitingIfEmpty();
 }
 
 void User::ReadUpTo(Seq seq, CommitBatch& batch) {
@@ -171,7 +193,7 @@ Delivered User::Deliver(const wire::Message& m, CommitBatch& batch, Outbound& ou
   if (f == nullptr) return Delivered::kNotFriend;
   if (f->flags & kDiverged) return Delivered::kDiverged;
   if (m.pair_seq <= f->received) {
-    if (m.pair_seq == f->received && m.checksum != f->received_checksum) {
+    if (m.pair_seq == f->received && m.pair_seq > 0 && m.checksum != f->received_checksum) {
       f->flags |= kDiverged;
       return Delivered::kDiverged;
     }
@@ -179,7 +201,11 @@ Delivered User::Deliver(const wire::Message& m, CommitBatch& batch, Outbound& ou
     if (f->undurable == 0) out.Ack(*this, f->id, f->received);
     return Delivered::kDuplicate;
   }
-  if (m.pair_seq != Seq{f->received} + 1 || f->undurable == 0xFFFF) {
+  if (f->undurable == kMaxUndurable) {
+    f->flags |= kFull;  // Release says where to go on
+    return Delivered::kGap;
+  }
+  if (m.pair_seq != Seq{f->received} + 1 || m.pair_seq > kMaxPairSeq) {
     if (!(f->flags & kGapTold)) {
       f->flags |= kGapTold;
       out.Gap(*this, f->id, Seq{f->received} + 1);
@@ -200,14 +226,10 @@ Delivered User::Deliver(const wire::Message& m, CommitBatch& batch, Outbound& ou
   return Delivered::kAccepted;
 }
 
-Delivered User::Offered(UserId sender, Seq first, Seq last, Outbound& out) {
+Delivered User::Offered(UserId sender, Seq /*first*/, Seq last, Outbound& out) {
   Friend* f = Find(sender);
   if (f == nullptr) return Delivered::kNotFriend;
-  if (f->flags & kDiverged || last < first || first == 0) return Delivered::kDiverged;
-  if (f->received > last) {  // we have what the sender does not know to have sent
-    f->flags |= kDiverged;
-    return Delivered::kDiverged;
-  }
+  if (f->flags & kDiverged) return Delivered::kDiverged;
   f->flags &= static_cast<std::uint16_t>(~kGapTold);
   out.Ack(*this, sender, Seq{f->received} - f->undurable);
   if (f->received >= last) return Delivered::kDuplicate;
@@ -218,20 +240,12 @@ Delivered User::Offered(UserId sender, Seq first, Seq last, Outbound& out) {
 Acked User::Ack(UserId from, Seq upto, CommitBatch& batch) {
   Friend* f = Find(from);
   if (f == nullptr) return Acked::kUnknown;
+  if (f->flags & kDiverged) return Acked::kDiverged;
   if (upto > f->sent) {
     f->flags |= kDiverged;
     return Acked::kDiverged;
   }
-  if (f->flags & kHeld) {
-    const std::uint16_t index = IndexOf(f);
-    Hold& hold = HoldOf(index);
-    if (hold.state == HoldState::kAwaiting && upto >= hold.offered_last) {
-      hold.state = HoldState::kReady;
-      hold.next = static_cast<std::uint32_t>(upto + 1);
-    }
-    // Whatever it waits for: with everything acknowledged there is nothing left to hold back.
-    Advance(index, std::max(hold.next, static_cast<std::uint32_t>(upto + 1)));
-  }
+  AckHold(IndexOf(f), static_cast<std::uint32_t>(upto));
   if (upto <= f->acked) return Acked::kOld;
   batch.AddAck(SlotIn(batch), from, upto);
   return Acked::kJournalled;
@@ -240,85 +254,23 @@ Acked User::Ack(UserId from, Seq upto, CommitBatch& batch) {
 Acked User::Gap(UserId from, Seq next, bool may_rewind, CommitBatch& batch) {
   Friend* f = Find(from);
   if (f == nullptr) return Acked::kUnknown;
+  if (f->flags & kDiverged) return Acked::kDiverged;
   if (next == 0 || next > Seq{f->sent} + 1) {
     f->flags |= kDiverged;
     return Acked::kDiverged;
   }
-  const std::uint16_t index = IndexOf(f);
-  if (next <= f->acked) {
-    if (!may_rewind) return Acked::kOld;
-    f->acked = static_cast<std::uint32_t>(next - 1);
-    rewound_ = true;
-    batch.AddAck(SlotIn(batch), from, next - 1);
-    return Acked::kRewound;
+  if (next > f->acked) {
+    GapHold(IndexOf(f), static_cast<std::uint32_t>(next));
+    return Acked::kOld;
   }
-  HoldFrom(index, HoldState::kReady, static_cast<std::uint32_t>(next));
-  Advance(index, static_cast<std::uint32_t>(next));
-  return Acked::kOld;
-}
-
-// ---------------------------------------------------------------- paths
-
-void User::StartSession(const std::function<bool(UserId)>& reaches, Outbound& out) {
-  struct Range {
-    std::uint16_t index;
-    std::uint32_t first, last;
-  };
-  std::vector<Range> ranges;
-  std::vector<std::uint32_t> place(friends_.size(), 0);  // 1 + position in ranges
-  const std::size_t durable = durable_send_id_ - send_ack_id_;
-  for (std::size_t i = head_; i < head_ + durable; ++i) {
-    const Pending& p = pending_[i];
-    if (Settled(p) || !reaches(friends_[p.friend_index].id)) continue;
-    auto& at = place[p.friend_index];
-    if (at == 0) {
-      ranges.push_back({p.friend_index, p.pair_seq, p.pair_seq});
-      at = static_cast<std::uint32_t>(ranges.size());
-    } else {
-      ranges[at - 1].last = p.pair_seq;
-    }
-  }
-  for (const Range& r : ranges) {
-    if (friends_[r.index].flags & kDiverged) continue;
-    HoldFrom(r.index, HoldState::kAwaiting, r.first);
-    HoldOf(r.index).offered_last = r.last;
-    out.Offer(*this, friends_[r.index].id, r.first, r.last);
-  }
-}
-
-Seq User::RefillFrom() const {
-  if (holds_.empty()) return 0;
-  const std::size_t durable = durable_send_id_ - send_ack_id_;
-  for (std::size_t i = 0; i < durable; ++i) {
-    const Pending& p = pending_[head_ + i];
-    if (p.friend_index == kVoidFriend || !(friends_[p.friend_index].flags & kHeld)) continue;
-    const Hold* hold = FindHold(p.friend_index);
-    if (hold->state == HoldState::kReady && p.pair_seq >= hold->next) return send_ack_id_ + 1 + i;
-  }
-  return 0;
-}
-
-bool User::Refill(const wire::Message& m, Outbound& out) {
-  if (m.kind != Kind::kText || m.seq > durable_send_id_ || m.seq <= send_ack_id_) return true;
-  const Friend* f = Find(m.peer);
-  if (f == nullptr || !(f->flags & kHeld) || f->flags & kDiverged) return true;
-  const std::uint16_t index = IndexOf(f);
-  Hold& hold = HoldOf(index);
-  if (hold.state != HoldState::kReady || m.pair_seq != hold.next) return true;
-  switch (out.Forward(*this, m)) {
-    case Outbound::Sent::kSent: {
-      bool& forwarded = pending_[head_ + (m.seq - send_ack_id_ - 1)].forwarded;
-      resent_ += std::exchange(forwarded, true) ? 1 : 0;
-      Advance(index, hold.next + 1);
-      return true;
-    }
-    case Outbound::Sent::kNoPath:
-      hold.state = HoldState::kNoPath;
-      return true;
-    case Outbound::Sent::kNoCredit:
-      return false;
-  }
-  return true;
+  if (!may_rewind) return Acked::kOld;
+  const auto slot = SlotIn(batch);
+  batch.AddAck(slot, from, 0);  // see FoldAck
+  if (next > 1) batch.AddAck(slot, from, next - 1);
+  unacked_ += f->acked - static_cast<std::uint32_t>(next - 1);
+  f->acked = static_cast<std::uint32_t>(next - 1);
+  rewound_ = true;
+  return Acked::kRewound;
 }
 
 bool User::diverged(UserId with) const {
@@ -340,10 +292,12 @@ Released User::Release(const CommitBatch& batch, const CommitBatch::User& of, Ou
     durable_send_id_ = m.seq;
     undurable_bytes_ -= static_cast<std::uint32_t>(m.body.size());
     released.stored = true;
-    const std::uint16_t index = pending_at(m.seq).friend_index;
+    Pending& p = *FindPending(m.seq);
+    const std::uint16_t index = p.friend_index;
     if (index == kVoidFriend || friends_[index].flags & (kHeld | kDiverged)) continue;
     switch (out.Forward(*this, m)) {
       case Outbound::Sent::kSent:
+        p.forwarded = true;
         break;
       case Outbound::Sent::kNoPath:
         HoldFrom(index, HoldState::kNoPath, static_cast<std::uint32_t>(m.pair_seq));
@@ -356,7 +310,10 @@ Released User::Release(const CommitBatch& batch, const CommitBatch::User& of, Ou
   for (auto i = of.acks.first; i != CommitBatch::kEnd; i = batch.ack(i).next) {
     Friend* f = Find(batch.ack(i).from);
     const auto upto = static_cast<std::uint32_t>(batch.ack(i).upto);
-    f->acked = rewound_ ? upto : std::max(f->acked, upto);  // as FoldAck does
+    const std::uint32_t before = f->acked;
+    f->acked = upto == 0 ? 0 : std::max(before, upto);  // as FoldAck does
+    unacked_ -= f->acked - before;
+    AckHold(IndexOf(f), f->acked);
   }
   const Seq acked_before = send_ack_id_;
   PopSettled();
@@ -365,10 +322,16 @@ Released User::Release(const CommitBatch& batch, const CommitBatch::User& of, Ou
     const CommitBatch::Entry& e = batch.entry(i);
     durable_receive_id_ = e.message.seq;
     released.received = true;
-    --Find(e.message.peer)->undurable;
+    Friend& f = *Find(e.message.peer);
+    --f.undurable;
     const bool same_pair_follows =
         e.next != CommitBatch::kEnd && batch.entry(e.next).message.peer == e.message.peer;
-    if (!same_pair_follows) out.Ack(*this, e.message.peer, e.message.pair_seq);
+    if (same_pair_follows) continue;
+    out.Ack(*this, f.id, e.message.pair_seq);
+    if (f.flags & kFull) {
+      f.flags &= static_cast<std::uint16_t>(~kFull);
+      out.Gap(*this, f.id, Seq{f.received} + 1);
+    }
   }
   durable_cursor_ = std::max(durable_cursor_, of.cursor);
   durable_heads_ = of.heads_after;
@@ -390,79 +353,61 @@ User::Friend* User::Find(UserId id) {
 }
 
 const User::Friend* User::Find(UserId id) const {
-  const auto it = std::lower_bound(friends_.begin(), friends_.end(), id,
-                                   [](const Friend& f, UserId i) { return f.id < i; });
-  return it != friends_.end() && it->id == id ? &*it : nullptr;
+  const Friend* end = friends_.get() + friend_count_;
+  const Friend* f = std::lower_bound(static_cast<const Friend*>(friends_.get()), end, id,
+                                     [](const Friend& g, UserId i) { return g.id < i; });
+  return f != end && f->id == id ? f : nullptr;
 }
 
 bool User::Settled(const Pending& p) const {
   return p.friend_index == kVoidFriend || p.pair_seq <= friends_[p.friend_index].acked;
 }
 
+User::Pending* User::FindPending(Seq send_id) {
+  const auto it = std::lower_bound(pending_.begin() + head_, pending_.end(), send_id,
+                                   [](const Pending& p, Seq wanted) { return p.send_id < wanted; });
+  return it != pending_.end() && it->send_id == send_id ? &*it : nullptr;
+}
+
+// Moves SendAckId up to where the first message is neither a durable void nor acknowledged.
 void User::PopSettled() {
-  while (head_ < pending_.size() && send_ack_id_ < durable_send_id_ && Settled(pending_[head_])) {
+  while (head_ < pending_.size() && pending_[head_].send_id <= durable_send_id_ &&
+         Settled(pending_[head_])) {
     ++head_;
-    ++send_ack_id_;
   }
-  if (head_ == pending_.size()) {
+  send_ack_id_ = pending() ? pending_[head_].send_id - 1 : durable_send_id_;
+  if (!pending()) {
     pending_.clear();
-    if (pending_.capacity() > 64) pending_.shrink_to_fit();
+    if (pending_.capacity() > kKeepPending) pending_.shrink_to_fit();
     head_ = 0;
-  } else if (head_ > 64 && head_ > pending_.size() / 2) {
+  } else if (head_ > kCompactFrom && head_ > pending_.size() / 2) {
     pending_.erase(pending_.begin(), pending_.begin() + head_);
     head_ = 0;
   }
+  // One friend that does not answer must not make the others' messages pile up behind its own.
+  if (pending_count() > 2 * std::size_t{unacked_} + kCompactFrom) Compact();
 }
 
-std::uint32_t User::DurableSent(std::uint16_t index) const {
-  std::uint32_t sent = friends_[index].sent;
-  const std::size_t durable = head_ + (durable_send_id_ - send_ack_id_);
-  for (std::size_t i = pending_.size(); i > durable; --i) {
-    if (pending_[i - 1].friend_index == index) sent = pending_[i - 1].pair_seq - 1;
+// Drops what is settled and durable, wherever it stands. The last one stays, see restore_from.
+void User::Compact() {
+  std::size_t to = 0;
+  for (std::size_t i = head_; i < pending_.size(); ++i) {
+    const Pending& p = pending_[i];
+    const bool last = i + 1 == pending_.size();
+    if (last || p.send_id > durable_send_id_ || !Settled(p)) pending_[to++] = p;
   }
-  return sent;
+  pending_.resize(to);
+  head_ = 0;
 }
 
-const User::Hold* User::FindHold(std::uint16_t index) const {
-  const auto it =
-      std::lower_bound(holds_.begin(), holds_.end(), index,
-                       [](const Hold& h, std::uint16_t i) { return h.friend_index < i; });
-  return &*it;
-}
-
-User::Hold& User::HoldOf(std::uint16_t index) { return const_cast<Hold&>(*FindHold(index)); }
-
-void User::HoldFrom(std::uint16_t index, HoldState state, std::uint32_t next) {
-  Friend& f = friends_[index];
-  if (!(f.flags & kHeld)) {
-    f.flags |= kHeld;
-    const auto it =
-        std::lower_bound(holds_.begin(), holds_.end(), index,
-                         [](const Hold& h, std::uint16_t i) { return h.friend_index < i; });
-    holds_.insert(it, {index, state, next, 0});
-    return;
-  }
-  Hold& hold = HoldOf(index);
-  hold.state = state;
-  hold.next = next;
-}
-
-void User::DropHold(std::uint16_t index) {
-  friends_[index].flags &= static_cast<std::uint16_t>(~kHeld);
-  holds_.erase(holds_.begin() + (FindHold(index) - holds_.data()));
-  if (holds_.empty()) holds_.shrink_to_fit();
-}
-
-// The pair goes on at `next`; once nothing durable is left to forward, it flows again.
-void User::Advance(std::uint16_t index, std::uint32_t next) {
-  HoldOf(index).next = next;
-  if (next > DurableSent(index)) DropHold(index);
+void User::DropWaitingIfEmpty() {
+  if (waiting_->holds.empty() && waiting_->reorder.empty()) waiting_.reset();
 }
 
 std::vector<UserId> User::friends() const {
   std::vector<UserId> ids;
-  ids.reserve(friends_.size());
-  for (const Friend& f : friends_) ids.push_back(f.id);
+  ids.reserve(friend_count_);
+  for (std::uint32_t i = 0; i < friend_count_; ++i) ids.push_back(friends_[i].id);
   return ids;
 }
 
@@ -475,8 +420,9 @@ wire::UserRecord User::ToRecord(const CommitBatch& open) const {
   r.receive_id = receive_id_;
   r.client_receive_id = durable_cursor_;
   r.heads = heads_;
-  r.friends.reserve(friends_.size());
-  for (const Friend& f : friends_) {
+  r.friends.reserve(friend_count_);
+  for (std::uint32_t i = 0; i < friend_count_; ++i) {
+    const Friend& f = friends_[i];
     r.friends.push_back({f.id, f.sent, f.acked, f.received, f.received_checksum});
   }
   if (batch_number_ == open.number()) {  // what only takes effect when the batch is durable
@@ -490,9 +436,13 @@ wire::UserRecord User::ToRecord(const CommitBatch& open) const {
 }
 
 std::size_t User::memory() const {
-  return sizeof(User) + friends_.capacity() * sizeof(Friend) +
-         pending_.capacity() * sizeof(Pending) + holds_.capacity() * sizeof(Hold) +
-         (reorder_ ? reorder_->bytes + reorder_->waiting.size() * 96 : 0);
+  std::size_t bytes =
+      sizeof(User) + friend_count_ * sizeof(Friend) + pending_.capacity() * sizeof(Pending);
+  if (waiting_ != nullptr) {
+    bytes += sizeof(Waiting) + waiting_->holds.capacity() * sizeof(Hold) + waiting_->reorder_bytes +
+             waiting_->reorder.size() * 96;
+  }
+  return bytes;
 }
 
 }  // namespace baiwan::mailbox

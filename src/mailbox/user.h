@@ -38,7 +38,7 @@ struct Limits {
   std::uint32_t window_messages = 1024;    // send ids beyond the durable SendId that are taken
   std::uint32_t window_bytes = 256 << 10;  // bodies that are taken and not yet durable
   std::uint32_t max_body = 64 << 10;       // bytes
-  std::uint32_t max_unacked = 16 << 10;    // messages stored that no friend has acknowledged
+  std::uint32_t max_unacked = 16 << 10;    // messages sent that no friend has acknowledged
 };
 
 enum class Refused : std::uint8_t {
@@ -84,8 +84,9 @@ enum class Acked : std::uint8_t {
   kJournalled,  // visible once the batch is durable
   kOld,
   kUnknown,   // from somebody who is not a friend
-  kDiverged,  // acknowledges what was never sent
-  kRewound,   // the friend's store has gone back: snapshot this user with the batch, load it again
+  kDiverged,  // acknowledges what was never sent, or has done so: the pair has stopped
+  kRewound,   // the friend's store has gone back: snapshot this user with the batch, and load it
+              // again once no batch with it is under way or gathering
 };
 
 class User;
@@ -127,8 +128,9 @@ class User {
   // anything else happens to this user.
   User(const wire::UserRecord& record, PartitionId partition);
   void RestorePending(const wire::Message& message);
-  bool restored() const { return send_ack_id_ + pending_count() == send_id_; }
-  Seq restore_from() const { return send_ack_id_ + pending_count() + 1; }  // the next one wanted
+  bool restored() const { return restore_from() > send_id_; }
+  // The next one wanted.
+  Seq restore_from() const { return (pending() ? pending_.back().send_id : send_ack_id_) + 1; }
 
   // --- from this user's clients
   SubmitResult Submit(const Submission& submission, std::uint64_t now_ms, const Limits& limits,
@@ -142,11 +144,12 @@ class User {
   // `message.peer` is the sender.
   Delivered Deliver(const wire::Message& message, wire::CommitBatch& batch, Outbound& out);
   // A new session of the sender: what it has for us. Answers with an Ack, and a Gap if we lack
-  // some.
+  // some. That we have more than it sent is for the sender to find out, from the Ack.
   Delivered Offered(UserId sender, Seq first, Seq last, Outbound& out);
+  // Acks of an incarnation that is over must not come here once a newer one has answered.
   Acked Ack(UserId from, Seq upto, wire::CommitBatch& batch);
-  // `may_rewind`: the friend's store may have been replaced by an older one (a new incarnation
-  // answers); otherwise a gap below what it acknowledged is old news.
+  // `may_rewind`: this answers the current session, so a gap below what was acknowledged says that
+  // the friend's store has been replaced by an older one; otherwise it is old news.
   Acked Gap(UserId from, Seq next, bool may_rewind, wire::CommitBatch& batch);
 
   // --- the path to other cells
@@ -178,7 +181,8 @@ class User {
   std::uint64_t last_batch() const { return batch_number_; }
   // Nothing is buffered, held back or under way: a snapshot holds everything.
   bool idle(std::uint64_t last_released_batch) const {
-    return reorder_ == nullptr && batch_number_ <= last_released_batch;
+    return (waiting_ == nullptr || waiting_->reorder.empty()) &&
+           batch_number_ <= last_released_batch;
   }
   // Applied state as a record: everything in `open`, the batch being gathered, is in it. Only when
   // no other batch with this user is under way. The store fills in heads and as_of.
@@ -187,13 +191,13 @@ class User {
   const wire::BoxHeads& durable_heads() const { return durable_heads_; }
   // Messages that Refill has forwarded a second time since the last call.
   std::uint32_t TakeResent() { return std::exchange(resent_, 0); }
-  std::size_t reorder_bytes() const { return reorder_ ? reorder_->bytes : 0; }
+  std::size_t reorder_bytes() const { return waiting_ ? waiting_->reorder_bytes : 0; }
   // Bytes of memory, roughly, the reorder buffer included.
   std::size_t memory() const;
   void* context = nullptr;  // the owner's
 
  private:
-  // 28 bytes: a user with 30 friends stays under 1 KiB.
+  // 28 bytes: a user with 30 friends stays under 1 KiB until something is pending.
   struct __attribute__((packed, aligned(4))) Friend {
     UserId id;
     std::uint32_t sent;               // applied
@@ -206,9 +210,13 @@ class User {
   static constexpr std::uint16_t kDiverged = 1;
   static constexpr std::uint16_t kGapTold = 2;
   static constexpr std::uint16_t kHeld = 4;
+  static constexpr std::uint16_t kFull = 8;  // dropped something because of kMaxUndurable
+  static constexpr std::uint16_t kMaxUndurable = 0xFFFF;
 
-  // A message in the outbox, applied, that is not known to be with the friend.
-  struct Pending {
+  // A message in the outbox, applied, that is not known to be with the friend. Others stand between
+  // them until Compact.
+  struct __attribute__((packed, aligned(4))) Pending {
+    Seq send_id;
     std::uint32_t pair_seq;
     std::uint32_t checksum;
     std::uint16_t friend_index;  // kVoidFriend: a void
@@ -234,32 +242,37 @@ class User {
     bool is_void;
     std::string body;
   };
-  struct Reorder {
-    std::map<Seq, Buffered> waiting;
-    std::size_t bytes = 0;
+  // What only few users have at a time.
+  struct Waiting {
+    std::vector<Hold> holds;  // by friend_index
+    std::map<Seq, Buffered> reorder;
+    std::size_t reorder_bytes = 0;
   };
 
   wire::CommitBatch::Slot SlotIn(wire::CommitBatch& batch);
   Friend* Find(UserId id);
   const Friend* Find(UserId id) const;
   std::uint16_t IndexOf(const Friend* f) const {
-    return static_cast<std::uint16_t>(f - friends_.data());
+    return static_cast<std::uint16_t>(f - friends_.get());
   }
   std::size_t pending_count() const { return pending_.size() - head_; }
-  const Pending& pending_at(Seq send_id) const {
-    return pending_[head_ + (send_id - send_ack_id_ - 1)];
-  }
+  Pending* FindPending(Seq send_id);  // null: settled
   bool Settled(const Pending& p) const;
   void PopSettled();
-  SubmitResult Repeat(const Submission& submission) const;
+  void Compact();
+  void DropWaitingIfEmpty();
+  SubmitResult Repeat(const Submission& submission);
   void Append(const Submission& submission, std::uint64_t now_ms, wire::CommitBatch& batch);
   void DrainReorder(std::uint64_t now_ms, wire::CommitBatch& batch);
+  // Held pairs: user_paths.cc
+  bool IsHeld(std::uint16_t index) const { return friends_[index].flags & kHeld; }
   std::uint32_t DurableSent(std::uint16_t index) const;
   Hold& HoldOf(std::uint16_t index);
-  const Hold* FindHold(std::uint16_t index) const;
-  void DropHold(std::uint16_t index);
+  const Hold& HoldOf(std::uint16_t index) const;
   void HoldFrom(std::uint16_t index, HoldState state, std::uint32_t next);
   void Advance(std::uint16_t index, std::uint32_t next);
+  void AckHold(std::uint16_t index, std::uint32_t upto);
+  void GapHold(std::uint16_t index, std::uint32_t next);
 
   UserId id_;
   PartitionId partition_;
@@ -275,12 +288,13 @@ class User {
   std::uint64_t batch_number_ = 0;
   wire::CommitBatch::Slot slot_ = 0;
   std::uint32_t undurable_bytes_ = 0;
+  std::uint32_t unacked_ = 0;  // of all friends, sent and not acknowledged
   std::uint32_t resent_ = 0;
+  std::uint32_t friend_count_;
   bool rewound_ = false;
-  std::vector<Friend> friends_;   // by id
-  std::vector<Pending> pending_;  // from head_: send ids send_ack_id_ + 1 … send_id_
-  std::vector<Hold> holds_;       // by friend_index
-  std::unique_ptr<Reorder> reorder_;
+  std::unique_ptr<Friend[]> friends_;  // by id
+  std::vector<Pending> pending_;  // from head_: rising, all that is neither settled nor durable
+  std::unique_ptr<Waiting> waiting_;
 };
 
 }  // namespace baiwan::mailbox
