@@ -3,105 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <optional>
-
-#include "net/http.h"
-#include "net/testing/memory_transport.h"
-#include "net/ws_codec.h"
+#include "net/testing/websocket_fixture.h"
 
 namespace baiwan::net {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
-
-const std::string kUpgrade =
-    "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-class Recorder final : public WsHandler {
- public:
-  void OnMessage(bool is_text, std::string_view data) override {
-    messages.push_back((is_text ? "t:" : "b:") + std::string(data));
-    if (on_message) on_message(data);
-  }
-  void OnBatchEnd() override {
-    ++batches;
-    if (on_batch_end) on_batch_end();
-  }
-  void OnWritable() override { ++writable; }
-  void OnClosed(std::uint16_t why, std::string_view text) override {
-    EXPECT_EQ(code, 0) << "exactly once";
-    code = why;
-    reason = text;
-    if (on_closed) on_closed();
-  }
-  std::vector<std::string> messages;
-  int batches = 0;
-  int writable = 0;
-  int code = 0;
-  std::string reason;
-  std::unique_ptr<WebSocket> socket;
-  std::function<void(std::string_view)> on_message;
-  std::function<void()> on_batch_end;
-  std::function<void()> on_closed;
-};
-
-// A server that upgrades whoever asks and keeps the sockets, in order.
-class UpgradingService final : public HttpService {
- public:
-  void OnRequest(HttpExchange& exchange) override {
-    if (on_request) return on_request(exchange);
-    auto recorder = std::make_unique<Recorder>();
-    recorder->socket = exchange.Upgrade(recorder.get());
-    if (recorder->socket == nullptr) return;
-    if (!greeting.empty()) recorder->socket->SendText(greeting);
-    sockets.push_back(std::move(recorder));
-  }
-  void OnAbandoned(HttpExchange&) override {}
-  std::function<void(HttpExchange&)> on_request;
-  std::string greeting;
-  std::vector<std::unique_ptr<Recorder>> sockets;
-};
-
-class WebSocketTest : public ::testing::Test {
- protected:
-  void Start(const HttpLimits& limits = {}) {
-    auto listening = HttpServer::Listen(world.node, {"127.0.0.1", 0}, service, limits);
-    ASSERT_TRUE(listening);
-    server = std::move(*listening);
-  }
-  // A client socket of ours; its end of the server is service.sockets.back().
-  void Connect(const WsLimits& limits = {}) {
-    WsConnect(world.node, server->local(), "/ws?user=1", &client, limits, 3 * kSecond,
-              [this](Result<std::unique_ptr<WebSocket>, WsConnectFailure> result) {
-                ++answers;
-                if (result) {
-                  client.socket = std::move(*result);
-                } else {
-                  failure = result.error();
-                }
-              });
-    world.Settle();
-  }
-  Recorder& accepted() { return *service.sockets.back(); }
-
-  MemoryWorld world;
-  UpgradingService service;
-  std::unique_ptr<HttpServer> server;
-  Recorder client;
-  int answers = 0;
-  std::optional<WsConnectFailure> failure;
-};
-
-std::string Masked(std::uint8_t first, std::string_view payload) {
-  std::string out;
-  AppendMaskedWsFrame(out, WsOpcode::kBinary, payload, 0x01020304);
-  out[0] = static_cast<char>(first);
-  return out;
-}
 
 TEST_F(WebSocketTest, CarriesMessagesBothWays) {
   Start();
@@ -119,29 +26,6 @@ TEST_F(WebSocketTest, CarriesMessagesBothWays) {
   EXPECT_EQ(connections[0].kind, "websocket");
   EXPECT_EQ(connections[0].requests, 2u);
   EXPECT_GT(connections[0].bytes_in, 0u);
-}
-
-TEST_F(WebSocketTest, AGreetingThatComesWithTheHandshakeIsNotLost) {
-  service.greeting = "first";
-  Start();
-  for (world.transport.read_bytes = 1; world.transport.read_bytes < 300;
-       world.transport.read_bytes += 7) {
-    client.messages.clear();
-    client.socket.reset();
-    Connect();
-    EXPECT_THAT(client.messages, ElementsAre("t:first")) << world.transport.read_bytes;
-  }
-}
-
-TEST_F(WebSocketTest, FramesThatComeWithTheRequestAreNotLost) {
-  Start();
-  RawPeer peer(world, server->local());
-  peer.Send(kUpgrade + Masked(0x82, "early") + Masked(0x82, "birds").substr(0, 5));
-  world.Settle();
-  peer.Send(Masked(0x82, "birds").substr(5));
-  world.Settle();
-  EXPECT_THAT(accepted().messages, ElementsAre("b:early", "b:birds"));
-  EXPECT_THAT(peer.Take(), HasSubstr("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
 }
 
 TEST_F(WebSocketTest, HundredsOfFramesAreOneBatchAndOneWrite) {
@@ -344,99 +228,6 @@ TEST_F(WebSocketTest, AClientNoticesADeadServerByItself) {
   world.transport.swallow = true;
   world.Advance(400 * kSecond);
   EXPECT_EQ(client.code, 1006);
-}
-
-TEST_F(WebSocketTest, RefusesWhatIsNoHandshake) {
-  Start();
-  const auto without = [](std::string part, std::string instead = "") {
-    std::string text = kUpgrade;
-    return text.replace(text.find(part), part.size(), instead);
-  };
-  const std::pair<std::string, const char*> cases[] = {
-      {without("Upgrade: websocket\r\n"), "400"},
-      {without("Connection: Upgrade\r\n"), "400"},
-      {without("Upgrade: websocket", "Upgrade: h2c"), "400"},
-      {without("GET", "POST"), "400"},
-      {without("HTTP/1.1", "HTTP/1.0"), "400"},
-      {without("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), "400"},
-      {without("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!Q=="), "400"},
-      {without("Version: 13", "Version: 8"), "426"},
-      {without("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx"), "400"},
-  };
-  for (const auto& [text, status] : cases) {
-    RawPeer peer(world, server->local());
-    peer.Send(text);
-    world.Settle();
-    EXPECT_THAT(peer.Take(), StartsWith(std::string("HTTP/1.1 ") + status)) << text;
-  }
-  EXPECT_TRUE(service.sockets.empty());
-}
-
-TEST_F(WebSocketTest, AClientIsToldWhyItWasNotTaken) {
-  Start();
-  service.on_request = [](HttpExchange& exchange) {
-    exchange.Reply(307, "", "", {{"Location", "http://127.0.0.1:9501/v1/connect"}});
-  };
-  Connect();
-  ASSERT_TRUE(failure);
-  EXPECT_EQ(failure->error, NetError::kRefused);
-  EXPECT_EQ(failure->status, 307);
-  EXPECT_EQ(failure->location, "http://127.0.0.1:9501/v1/connect");
-  service.on_request = [](HttpExchange& exchange) {
-    exchange.Reply(503, "application/json", "{}", {{"Retry-After", "7"}});
-  };
-  Connect();
-  EXPECT_EQ(failure->status, 503);
-  EXPECT_EQ(failure->retry_after_s, 7u);
-  server.reset();
-  auto listening = world.transport.Listen({"127.0.0.1", 0}, [](auto) {});
-  const Endpoint nobody = (*listening)->local();
-  listening = NetError::kOther;
-  WsConnect(world.node, nobody, "/", &client, {}, kSecond, [&](auto result) {
-    ++answers;
-    failure = result.error();
-  });
-  world.Settle();
-  EXPECT_EQ(failure->error, NetError::kRefused);
-  EXPECT_EQ(failure->status, 0);
-  EXPECT_EQ(answers, 3);
-}
-
-TEST_F(WebSocketTest, AServerThatAnswersNonsenseIsNotAWebSocket) {
-  for (const char* answer : {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                             "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
-                             "HTTP/1.1 101 x\r\n\r\n", "hello\r\n\r\n"}) {
-    failure.reset();
-    std::unique_ptr<RawPeer> none;
-    std::vector<std::unique_ptr<ByteStream>> streams;
-    struct Sink final : StreamHandler {
-      std::size_t OnData(std::string_view data) override { return data.size(); }
-      void OnClosed(NetError) override {}
-    } sink;
-    auto listener = world.transport.Listen({"127.0.0.1", 0}, [&](std::unique_ptr<ByteStream> s) {
-      s->SetHandler(&sink);
-      s->Write(answer);
-      streams.push_back(std::move(s));
-    });
-    WsConnect(world.node, (*listener)->local(), "/", &client, {}, kSecond,
-              [&](auto result) { failure = result.error(); });
-    world.Settle();
-    ASSERT_TRUE(failure) << answer;
-    EXPECT_EQ(failure->error, NetError::kOther);
-  }
-}
-
-TEST_F(WebSocketTest, AConnectTimesOutOnce) {
-  Start();
-  service.on_request = [](HttpExchange&) {};
-  Connect();
-  EXPECT_EQ(answers, 0);
-  world.Advance(3 * kSecond);
-  EXPECT_EQ(answers, 1);
-  EXPECT_EQ(failure->error, NetError::kTimeout);
-  world.Advance(60 * kSecond);
-  EXPECT_EQ(answers, 1);
-  EXPECT_EQ(world.transport.open(), 0u);
 }
 
 TEST_F(WebSocketTest, MayBeDestroyedInEveryCallback) {
