@@ -77,8 +77,9 @@ struct Pump {
     most_unsent = std::max(most_unsent, peer.stream->unsent());
   }
   std::size_t Take(std::string_view data) {
-    // Leaves a rest now and then, and stops now and then.
-    std::size_t use = data.size() % 7 == 3 ? data.size() / 2 : data.size();
+    // Leaves a rest now and then, but not of the last, and stops now and then.
+    const bool last = taken + data.size() == kBytes;
+    const std::size_t use = data.size() % 7 == 3 && !last ? data.size() / 2 : data.size();
     std::size_t at = 0;
     while (at < use) {
       const std::size_t n = std::min(use - at, kBlock);

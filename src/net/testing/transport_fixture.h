@@ -54,15 +54,18 @@ struct Peer : StreamHandler {
 
 class RawSocket {
  public:
-  explicit RawSocket(const Endpoint& to) {
-    const auto address = ToSocketAddress(to);
-    fd = *OpenSocket(*address, Blocking::kYes);
-    connected = connect(fd, address->get(), address->size) == 0;
+  explicit RawSocket(const Endpoint& endpoint)
+      : RawSocket(*OpenSocket(*ToSocketAddress(endpoint), Blocking::kYes), endpoint) {
+    Connect();
   }
+  // Connects later.
+  RawSocket(int descriptor, const Endpoint& endpoint)
+      : fd(descriptor), to(*ToSocketAddress(endpoint)) {}
   ~RawSocket() { Close(); }
   RawSocket(const RawSocket&) = delete;
   RawSocket& operator=(const RawSocket&) = delete;
 
+  void Connect() { connected = connect(fd, to.get(), to.size) == 0; }
   void Close() {
     if (fd >= 0) close(std::exchange(fd, -1));
   }
@@ -86,6 +89,7 @@ class RawSocket {
   }
 
   int fd = -1;
+  SocketAddress to;
   bool connected = false;
   std::optional<int> end;
 };
