@@ -78,7 +78,7 @@ void RegistryClient::RenewDue() {
     return;
   }
   renewer_->Request("PUT", PathOf(next->first), BodyOf(next->second.service), {}, options_.timeout,
-                    [this, key = next->first](Result<net::HttpResponse, NetError> response) {
+                    [this, key = next->first](const Result<net::HttpResponse, NetError>& response) {
                       Renewed(key, response);
                       RenewDue();
                     });

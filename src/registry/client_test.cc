@@ -10,7 +10,6 @@ namespace baiwan::registry {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 constexpr Nanos kLease = 400 * kMillisecond;
 

@@ -4,11 +4,11 @@
 // Threads: one loop; listeners are called on it.
 #pragma once
 
-#include <compare>
 #include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/ids.h"
@@ -27,7 +27,10 @@ struct ServiceKey {
   CellId cell = 0;
   std::string name;  // of the process; unique within role and cell
 
-  auto operator<=>(const ServiceKey&) const = default;
+  bool operator==(const ServiceKey&) const = default;
+  bool operator<(const ServiceKey& other) const {
+    return std::tie(role, cell, name) < std::tie(other.role, other.cell, other.name);
+  }
   std::string ToString() const;  // "gateway gw-0 of cell 0"
 };
 

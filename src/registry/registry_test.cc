@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <set>
 
 #include "base/file.h"
 #include "base/rng.h"
@@ -16,7 +17,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAre;
 
 Service Make(const std::string& role, CellId cell, const std::string& name, std::uint16_t port,
              Incarnation incarnation = 1) {

@@ -7,51 +7,22 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <deque>
 #include <future>
 #include <limits>
 #include <mutex>
 #include <thread>
 
 #include "base/rng.h"
+#include "supervise/child.h"
 
 namespace baiwan::supervise {
 namespace {
 
-constexpr Nanos kNever = std::numeric_limits<Nanos>::max();
 constexpr Nanos kLogCheck = kSecond;
 constexpr Nanos kAfterKill = 2 * kSecond;  // what a killed process may take to be gone
 constexpr Nanos kWithoutPidfd = 20 * kMillisecond;
 
 Nanos Now() { return SystemClock().Monotonic(); }
-
-struct Child {
-  explicit Child(ChildSpec s) : spec(std::move(s)) {}
-
-  bool ended() const {
-    return state == State::kStopped || state == State::kExited || state == State::kGaveUp;
-  }
-
-  ChildSpec spec;
-  State state = State::kStarting;
-  std::unique_ptr<Process> process;  // while it runs
-  std::uint32_t runs = 0;
-  std::uint32_t row = 0;       // restarts in a row, for the backoff
-  std::deque<Nanos> restarts;  // within the window
-  Nanos started_at = 0;
-  Nanos restart_at = kNever;
-  Nanos kill_at = kNever;
-  bool killed = false;
-  std::optional<Exit> last_exit;
-  std::string ready_text;
-  Usage past;  // of the runs that have ended
-};
-
-void Add(Usage& sum, const Usage& run) {
-  sum.user_us += run.user_us;
-  sum.system_us += run.system_us;
-  sum.max_rss_kib = std::max(sum.max_rss_kib, run.max_rss_kib);
-}
 
 }  // namespace
 
@@ -142,14 +113,14 @@ class Supervisor::Impl {
   void RunCommands();
   void LookAt(Child& child);
   std::optional<std::string> Run(Child& child);
-  void OnEnd(Child& child, std::optional<Exit> exit, const std::string& why);
+  void OnEnd(Child& child, const std::optional<Exit>& exit, const std::string& why);
   void PlanRestart(Child& child, Nanos up_for);
   void Kill(Child& child);
   void AdvanceStopAll();
   void CheckLogs();
   void TellWaiters();
   void Emit(EventKind kind, const Child& child, std::string text, Nanos delay = 0,
-            std::optional<Exit> exit = std::nullopt);
+            const std::optional<Exit>& exit = std::nullopt);
 
   const Options options_;
   Rng rng_;
@@ -231,7 +202,7 @@ void Supervisor::Impl::LookAt(Child& child) {
     if (auto exit = child.process->Reap()) {
       child.process.reset();
       const std::string why = exit->ToString();
-      OnEnd(child, std::move(exit), why);
+      OnEnd(child, exit, why);
     }
   }
   const Nanos now = Now();
@@ -277,7 +248,8 @@ std::optional<std::string> Supervisor::Impl::Start(const ChildSpec& spec) {
   return error;
 }
 
-void Supervisor::Impl::OnEnd(Child& child, std::optional<Exit> exit, const std::string& why) {
+void Supervisor::Impl::OnEnd(Child& child, const std::optional<Exit>& exit,
+                             const std::string& why) {
   const Nanos up_for = Now() - child.started_at;
   const bool stopped = child.state == State::kStopping;
   const bool success = exit && exit->success();
@@ -292,7 +264,7 @@ void Supervisor::Impl::OnEnd(Child& child, std::optional<Exit> exit, const std::
   if (again) PlanRestart(child, up_for);
   Emit(EventKind::kExited, child, fmt::format("{} {}", child.spec.name, why), 0, exit);
   if (child.state == State::kWaiting) {
-    const Nanos delay = child.restart_at - Now();
+    const Nanos delay = child.restart_delay;
     Emit(EventKind::kRestarting, child,
          fmt::format("{} restarts in {} ms", child.spec.name, delay / kMillisecond), delay);
   } else if (child.state == State::kGaveUp) {
@@ -321,6 +293,7 @@ void Supervisor::Impl::PlanRestart(Child& child, Nanos up_for) {
   }
   ++child.row;
   delay -= static_cast<Nanos>(rng_.Below(static_cast<std::uint64_t>(delay / 2) + 1));
+  child.restart_delay = delay;
   child.restart_at = now + delay;
   child.state = State::kWaiting;
 }
@@ -386,10 +359,10 @@ void Supervisor::Impl::TellWaiters() {
 }
 
 void Supervisor::Impl::Emit(EventKind kind, const Child& child, std::string text, Nanos delay,
-                            std::optional<Exit> exit) {
+                            const std::optional<Exit>& exit) {
   if (!options_.on_event) return;
   const pid_t pid = child.process ? child.process->pid() : 0;
-  options_.on_event({kind, child.spec.name, pid, delay, std::move(exit), std::move(text)});
+  options_.on_event({kind, child.spec.name, pid, delay, exit, std::move(text)});
 }
 
 Child* Supervisor::Impl::Find(const std::string& name) {
