@@ -65,7 +65,9 @@ TEST(UserPairsTest, AGapIsToldOnceUntilItIsClosed) {
   // A new session is told again.
   EXPECT_EQ(u.Deliver(2, 3, "c"), Delivered::kGap);
   EXPECT_EQ(u.Offered(2, 2, 3), Delivered::kGap);
-  EXPECT_THAT(u.Said(), ElementsAre("ack 2#0", "gap 2#2"));
+  EXPECT_EQ(u.Deliver(2, 3, "c"), Delivered::kGap);
+  EXPECT_EQ(u.Deliver(2, 4, "d"), Delivered::kGap);
+  EXPECT_THAT(u.Said(), ElementsAre("ack 2#0", "gap 2#2", "gap 2#2"));
 }
 
 TEST(UserPairsTest, StrangersAreNobody) {
@@ -244,7 +246,8 @@ TEST(UserPairsTest, AnOlderStoreIsFilledAgainFromTheOutbox) {
   EXPECT_EQ(u.Gap(2, 2), Acked::kOld);
   EXPECT_TRUE(u.open->empty());
   EXPECT_EQ(u.Gap(2, 2, true), Acked::kRewound);
-  EXPECT_EQ(u.user->RefillFrom(), 0u);
+  EXPECT_EQ(u.Gap(2, 2, true), Acked::kOld);
+  EXPECT_EQ(u.user->RefillFrom(), 0u);  // not before it is loaded again
   u.open->AddSnapshot(0, u.user->ToRecord(*u.open), u.user->heads());
   u.Commit();
   EXPECT_THAT(u.Said(), IsEmpty());  // and the snapshot is what the log says
@@ -274,6 +277,22 @@ TEST(UserPairsTest, AStoreThatHasGoneBackToNothingIsFilledFromTheFirst) {
   u.Crash();
   EXPECT_EQ(u.user->counters(), (Counters{3, 0, 0, 0}));
   EXPECT_EQ(u.disk.of(OneUser::kId).record.Find(2)->acked, 0u);
+}
+
+TEST(UserPairsTest, UntilItIsLoadedAgainAUserThatWentBackCountsRight) {
+  OneUser u;
+  u.limits.max_unacked = 3;
+  for (Seq s = 1; s <= 3; ++s) u.Submit(s, 2, "x");
+  u.Commit();
+  u.Ack(2, 3);
+  u.Commit();
+  EXPECT_EQ(u.Gap(2, 2, true), Acked::kRewound);
+  u.Commit();
+  EXPECT_EQ(u.Submit(4, 3, "x").what, Submitted::kTaken);
+  EXPECT_EQ(u.Submit(5, 3, "x").why, Refused::kOutboxFull);
+  u.Ack(2, 3);
+  u.Commit();
+  EXPECT_EQ(u.Submit(5, 3, "x").what, Submitted::kTaken);
 }
 
 TEST(UserPairsTest, GoingBackDoesNotKeepTheWholeOutboxInMemory) {

@@ -137,6 +137,7 @@ TEST(UserTest, ARepeatIsKnownAndOtherContentIsAConflict) {
   u.SubmitVoid(2);
   EXPECT_EQ(u.SubmitVoid(2), kRepeat);
   EXPECT_EQ(u.Submit(2, 2, ""), Refusal(Refused::kConflict));
+  EXPECT_EQ(u.Submit(2, 0, ""), Refusal(Refused::kConflict));
   u.Commit();
   EXPECT_EQ(u.disk.of(OneUser::kId).outbox[0].body, "one");
 }
@@ -238,6 +239,9 @@ TEST(UserTest, AFriendThatNeverAnswersDoesNotBlockTheOthers) {
   }
   EXPECT_EQ(u.user->counters(), (Counters{2000, 0, 0, 0}));
   EXPECT_LT(memory, 8u << 10);
+  u.Crash();
+  EXPECT_EQ(u.user->counters(), (Counters{2000, 0, 0, 0}));
+  EXPECT_LT(u.user->memory(), 8u << 10);
   EXPECT_EQ(u.Submit(1, 2, "to nobody"), kRepeat);
   EXPECT_EQ(u.Submit(1, 2, "to somebody"), Refusal(Refused::kConflict));
   EXPECT_EQ(u.Submit(1000, 3, "x"), kAskOutbox);
@@ -279,6 +283,24 @@ TEST(UserTest, CountersStepOverVoids) {
   EXPECT_EQ(u.user->counters(), (Counters{7, 7, 0, 0}));
   u.Crash();
   EXPECT_EQ(u.user->counters(), (Counters{7, 7, 0, 0}));
+}
+
+TEST(UserTest, ManyVoidsUnderWayAreNotForgotten) {
+  OneUser u;
+  u.Submit(1, 2, "x");
+  u.Submit(2, 3, "y");
+  u.Commit();
+  u.Ack(3, 1);
+  u.Seal();
+  for (Seq s = 3; s <= 500; ++s) ASSERT_EQ(u.SubmitVoid(s), kTaken);
+  u.Finish();  // the ack; the voids are not durable
+  EXPECT_EQ(u.user->counters(), (Counters{2, 0, 0, 0}));
+  EXPECT_EQ(u.SubmitVoid(300), kRepeat);
+  u.Commit();
+  EXPECT_EQ(u.user->counters(), (Counters{500, 0, 0, 0}));
+  u.Ack(2, 1);
+  u.Commit();
+  EXPECT_EQ(u.user->counters(), (Counters{500, 500, 0, 0}));
 }
 
 TEST(UserTest, WhatHasBecomeIllegalByItsTurnIsStoredAsAVoid) {
