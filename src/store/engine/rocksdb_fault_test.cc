@@ -60,15 +60,17 @@ class RocksDbFaults : public ::testing::Test {
     writes.puts.push_back({Space::kSnap, std::to_string(i % 50), Value(i)});
     kv_->Commit(std::move(writes), [this](KvError error) { acked_ += error == KvError::kNone; });
   }
-  // Commits without end, then loses power in the middle of it and opens again. How many commits
-  // are there; they are checked to be the first ones, as they were written.
+  // Commits without end, then loses power between a write to the log and its sync, and opens again.
+  // How many commits are there; they are checked to be the first ones, as they were written.
   int RoundWithPowerLoss(int least) {
     const int goal = acked_ + least;
     while (acked_ < goal) {
       while (given_ < acked_ + 20) Commit(given_++);
       loop_.Turn(kMillisecond);
     }
-    world_.disk().PowerOff();
+    world_.disk().PowerOffBeforeNextLogSync();
+    Commit(given_++);
+    EXPECT_TRUE(loop_.RunUntil([&] { return world_.disk().off(); }));
     kv_ = nullptr;
     world_.disk().LoseUnsynced(rng_);
     auto opened = world_.Open(&loop_);

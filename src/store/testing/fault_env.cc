@@ -51,6 +51,7 @@ struct FaultDisk::State {
   int graves = 0;
   int error = 0;
   bool off = false;
+  bool off_after_wal_write = false;
   std::map<std::string, FilePtr> files;               // by path, graves included
   std::map<std::string, std::deque<Change>> changes;  // by folder, in order
   std::uint64_t wal_syncs = 0;
@@ -144,6 +145,9 @@ class FaultFile final : public rocksdb::FSWritableFileOwnerWrapper {
     if (auto refused = state_->Refusal(path_); !refused.ok()) return refused;
     const IOStatus status = work();
     if (status.ok()) tracked_->size += bytes;
+    if (status.ok() && bytes > 0 && tracked_->wal && state_->off_after_wal_write) {
+      state_->off = true;
+    }
     return status;
   }
   template <class Work>
@@ -287,6 +291,16 @@ void FaultDisk::PowerOff() {
   state_->off = true;
 }
 
+void FaultDisk::PowerOffBeforeNextLogSync() {
+  const std::lock_guard lock(state_->mutex);
+  state_->off_after_wal_write = true;
+}
+
+bool FaultDisk::off() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->off;
+}
+
 void FaultDisk::LoseUnsynced(Rng& rng) {
   const std::lock_guard lock(state_->mutex);
   for (auto& [path, file] : state_->files) {
@@ -306,7 +320,7 @@ void FaultDisk::LoseUnsynced(Rng& rng) {
     for (const Change& change : changes) state_->Forget(change);
     changes.clear();
   }
-  state_->off = false;
+  state_->off = state_->off_after_wal_write = false;
 }
 
 std::uint64_t FaultDisk::wal_syncs() const {

@@ -36,6 +36,9 @@ class FaultDisk {
   void SetError(int error);
 
   void PowerOff();
+  // Right after the next write to a write-ahead log: before the sync that would follow it.
+  void PowerOffBeforeNextLogSync();
+  bool off() const;
   void LoseUnsynced(Rng& rng);  // and the power is on again
 
   std::uint64_t wal_syncs() const;           // of write-ahead logs, all together
