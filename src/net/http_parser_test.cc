@@ -244,7 +244,7 @@ TEST(RequestParser, AsksForABodyOnlyWhileItIsMissing) {
 
 TEST(RequestParser, SurvivesRandomBytes) {
   Rng rng(7);
-  const std::string alphabet = "GET POST/ HTTP/1.1\r\n\r\nHost:h0159;,=chunked\x00\xff\t";
+  const std::string alphabet = "GET POST/ HTTP/1.1\r\n\r\nHost:h0159;,=chunked\xff\t";
   for (int round = 0; round < 3000; ++round) {
     std::string text = rng.Chance(0.7) ? kStreams[rng.Below(std::size(kStreams))] : "";
     for (std::uint64_t n = rng.Below(12); n > 0; --n) {

@@ -12,7 +12,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::StartsWith;
 
 const Endpoint kAnyPort{"127.0.0.1", 0};
@@ -273,6 +272,7 @@ TEST_F(HttpServerTest, AnUnansweredRequestHasNoTimeLimit) {
 TEST_F(HttpServerTest, ManyIdleConnectionsNeedOneTimer) {
   Start();
   std::vector<std::unique_ptr<RawPeer>> peers;
+  peers.reserve(200);
   for (int i = 0; i < 200; ++i) peers.push_back(std::make_unique<RawPeer>(world, server->local()));
   EXPECT_EQ(world.loop.timers(), 1u);
   EXPECT_EQ(server->Connections().size(), 200u);

@@ -56,7 +56,7 @@ std::string Decode(std::string_view text, const std::vector<std::size_t>& cuts,
                     std::to_string(std::hash<std::string_view>()(decoder.data()));
       switch (event) {
         case Event::kMessage:
-          result += (decoder.is_text() ? "text " : "binary ") + data + "\n";
+          result.append(decoder.is_text() ? "text " : "binary ").append(data).append("\n");
           break;
         case Event::kPing:
           result += "ping " + data + "\n";

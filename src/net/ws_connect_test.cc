@@ -35,7 +35,7 @@ TEST_F(WebSocketTest, FramesThatComeWithTheRequestAreNotLost) {
 
 TEST_F(WebSocketTest, RefusesWhatIsNoHandshake) {
   Start();
-  const auto without = [](std::string part, std::string instead = "") {
+  const auto without = [](const std::string& part, const std::string& instead = "") {
     std::string text = kUpgrade;
     return text.replace(text.find(part), part.size(), instead);
   };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "registry/server.h"
@@ -17,6 +18,7 @@ constexpr std::uint16_t kOpsPort = 9100;
 constexpr std::uint16_t kRegistryPort = 8089;
 constexpr Nanos kLook = 100 * kMillisecond;  // between two looks whether all is at rest
 constexpr Nanos kQuiet = 60 * kSecond;       // for what is stored to reach its friends
+constexpr std::uint32_t kMaxBody = 2000;     // bytes
 constexpr std::uint64_t kPurpose = 0x636C'7573'7465'7200;
 
 void SeededNonce(NodeContext& node, unsigned char* nonce) {
@@ -43,8 +45,13 @@ class RegistryProgram final : public Program {
 class HostProgram final : public Program {
  public:
   HostProgram(Node& node, cell::HostOptions host, const ClusterOptions& options,
-              const Workload& workload) {
+              const Workload& workload, Coverage& coverage)
+      : node_(node), coverage_(coverage) {
     Boot(node, std::move(host), options, workload);
+  }
+  ~HostProgram() override {
+    if (host_ == nullptr || host_->logic() == nullptr) return;
+    coverage_.Add(host_->logic()->counters(), node_.context().budget);
   }
 
  private:
@@ -70,11 +77,45 @@ class HostProgram final : public Program {
     if (store_->ImportNow(users) != store::StoreError{}) node.context().fatal.Die("no import");
   }
 
+  Node& node_;
+  Coverage& coverage_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<cell::CellHost> host_;
 };
 
 }  // namespace
+
+void Coverage::Add(const cell::LogicCounters& c, const Budget& budget) {
+  Coverage one;
+  one.logic = c;
+  one.lives = 1;
+  one.peak_users_bytes = budget.used(Account::kUsers);
+  Add(one);
+}
+
+void Coverage::Add(const Coverage& other) {
+  const cell::LogicCounters& c = other.logic;
+  logic.submits += c.submits;
+  logic.repeats += c.repeats;
+  logic.stored += c.stored;
+  logic.forwarded += c.forwarded;
+  logic.resent += c.resent;
+  logic.delivered += c.delivered;
+  logic.duplicates += c.duplicates;
+  logic.gaps += c.gaps;
+  logic.offers += c.offers;
+  logic.unknown_users += c.unknown_users;
+  logic.diverged += c.diverged;
+  logic.rewinds += c.rewinds;
+  logic.pushed += c.pushed;
+  logic.loads += c.loads;
+  logic.evictions += c.evictions;
+  logic.snapshots += c.snapshots;
+  logic.commits += c.commits;
+  for (std::size_t i = 0; i < c.refused.size(); ++i) logic.refused[i] += c.refused[i];
+  peak_users_bytes = std::max(peak_users_bytes, other.peak_users_bytes);
+  lives += other.lives;
+}
 
 ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
   Rng rng(Mix(seed, kPurpose));
@@ -82,12 +123,16 @@ ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
   o.workload.cells = static_cast<std::uint32_t>(2 + rng.Below(2));
   o.workload.users_per_cell = static_cast<std::uint32_t>(1 + rng.Below(4));
   o.workload.messages = static_cast<std::uint32_t>(10 + rng.Below(40));
+  o.workload.max_body = kMaxBody;
   o.chaos = ChaosOptions::Swarm(seed);
   o.layout = rng.Chance(0.5) ? ClusterLayout::kCell : ClusterLayout::kRole;
   o.clients_leave = rng.Chance(0.5);
   o.trouble = Between(rng, kSecond, 6 * kSecond);
   o.links.heartbeat = kSecond;
+  o.logic.mailbox.max_body = kMaxBody;
   o.logic.audit_interval = Between(rng, 2 * kSecond, 30 * kSecond);
+  // Room for every user, but not with ease: whoever is away is evicted.
+  if (rng.Chance(0.5)) o.logic_budget = o.workload.users_per_cell * (1400 + rng.Below(1500));
   if (rng.Chance(0.6)) {  // everything small, so that every limit is met
     o.store.block_bytes = 512;
     o.store.checkpoint_bytes = 1024 + rng.Below(16 << 10);
@@ -160,8 +205,11 @@ void Cluster::AddCell(CellId cell) {
 }
 
 void Cluster::AddHost(const cell::HostOptions& host) {
-  Node& node = world_.AddNode(host.name, [this, host](Node& n) {
-    return std::make_unique<HostProgram>(n, host, options_, workload_);
+  NodeOptions node_options = options_.world.node;
+  const bool alone = host.logic && !host.gateway;
+  if (alone && options_.logic_budget > 0) node_options.budget = options_.logic_budget;
+  Node& node = world_.AddNode(host.name, node_options, [this, host](Node& n) {
+    return std::make_unique<HostProgram>(n, host, options_, workload_, *coverage_);
   });
   nodes_.push_back(&node);
   if (host.logic) stores_.push_back(&node);
@@ -178,6 +226,13 @@ void Cluster::AddClients(CellId cell) {
 void Cluster::LoseData(CellId cell, const SimDisk::Contents& older) {
   world_.Crash(*stores_[cell]);
   stores_[cell]->disk().Replace(older);
+}
+
+void Cluster::PowerOff() {
+  for (Node* node : nodes_) {
+    node->OnDeath(nullptr);
+    node->Crash(CrashMode::kPower);
+  }
 }
 
 // ---------------------------------------------------------------------------------------- phases

@@ -37,6 +37,7 @@ struct ClusterOptions {
   ChaosOptions chaos;
   ClusterLayout layout = ClusterLayout::kCell;
   bool clients_leave = false;
+  std::uint64_t logic_budget = 0;  // bytes, in layout kRole; 0: as every node's
   Nanos trouble = 4 * kSecond;     // how long faults strike
   Nanos patience = 300 * kSecond;  // to come to rest after them
   store::StoreOptions store;
@@ -45,6 +46,16 @@ struct ClusterOptions {
 
   // Everything that may differ from run to run, by the seed.
   static ClusterOptions FromSeed(std::uint64_t seed);
+};
+
+// What the logic servers of a run counted, all their lives together; to see that the seeds reach
+// what they are there for. A crash does not lose it: it is the observer's, not the node's.
+struct Coverage {
+  cell::LogicCounters logic;
+  std::uint64_t peak_users_bytes = 0;  // most of the budget's users account
+  std::uint64_t lives = 0;
+  void Add(const cell::LogicCounters& counters, const Budget& budget);
+  void Add(const Coverage& other);
 };
 
 class Cluster {
@@ -56,6 +67,9 @@ class Cluster {
 
   World& world() { return world_; }
   const Stage& stage() const { return stage_; }
+  // Complete once the run is over and its nodes are down: see PowerOff.
+  const Coverage& coverage() const { return *coverage_; }
+  void PowerOff();
   std::uint64_t faults() const { return chaos_.faults(); }
   // Puts an older copy of one cell's disk back, as a careless operator would.
   void LoseData(CellId cell, const SimDisk::Contents& older);
@@ -81,6 +95,7 @@ class Cluster {
   const ClusterOptions options_;
   const Workload workload_;
   Stage stage_;
+  const std::unique_ptr<Coverage> coverage_ = std::make_unique<Coverage>();
   World world_;
   std::vector<Node*> nodes_;
   std::vector<Node*> stores_;    // by cell

@@ -264,6 +264,8 @@ void Network::Arrive(ConnectionId id, int from) {
   if (packet.kind == Sends::kReset) {
     ArriveReset(*c, to);
     Tell(id, *c, to);
+  } else if (end.error && !end.closed) {
+    // Broken, and its process does not know yet: nothing more gets in behind what was lost.
   } else if (end.closed) {
     if (packet.kind == Sends::kData && end.drains) TellRoom(id, *c, from);
     if (packet.kind == Sends::kData && !end.drains) Reset(id, *c, to);

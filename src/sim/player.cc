@@ -15,10 +15,11 @@ constexpr Nanos kWelcomeTimeout = 20 * kSecond;
 constexpr Nanos kHeartbeat = 2 * kSecond;
 constexpr Seq kInFlight = 24;
 constexpr int kMaxInFrame = 6;
+constexpr Nanos kMaxNap = 3 * kSecond;
 constexpr UserId kStranger = 777'777'777;
-constexpr double kMischief = 0.01;  // of a message with some of it
+constexpr double kMischief = 0.02;  // of a message with some of it
 constexpr double kRepeat = 0.05;    // of a message sent twice
-constexpr double kHangUp = 0.002;   // of a tick
+constexpr double kHangUp = 0.005;   // of a tick
 constexpr double kReread = 0.1;     // of a connect that reads the inbox from the start
 
 }  // namespace
@@ -61,7 +62,7 @@ void Player::Tick() {
     if (now > welcome_by_) Complain("connected, and never welcomed");
     return;
   }
-  if (rng_.Chance(kHangUp)) return Reconnect(0);
+  if (rng_.Chance(kHangUp)) return Reconnect(Between(rng_, 0, kMaxNap));
   if (stage_.may_send) SendSome();
 }
 
@@ -153,16 +154,31 @@ void Player::AddSubmit(wire::ClientFrame& frame, Seq n) {
 }
 
 void Player::AddMischief(wire::ClientFrame& frame, Seq n) {
-  wire::Submit& submit = *frame.add_submits();
-  submit.set_body("not what it seems");
-  if (book_.send_id > 0 && rng_.Chance(0.5)) {
-    submit.set_send_id(1 + rng_.Below(book_.send_id));
-    submit.set_friend_(stage_.workload.FriendsOf(user_)[0]);
-    conflicts_.insert(submit.send_id());
-  } else {
-    submit.set_send_id(n);
-    submit.set_friend_(kStranger);
-    strangers_.insert(n);
+  const auto submit = [&](Seq id, UserId to, std::string body, wire::Reason deserves) {
+    wire::Submit& s = *frame.add_submits();
+    s.set_send_id(id);
+    s.set_friend_(to);
+    s.set_body(std::move(body));
+    deserved_.insert({id, deserves});
+    deserved_.insert({id, wire::REASON_SEND_ID_CONFLICT});  // if that number is taken already
+  };
+  const UserId somebody = stage_.workload.FriendsOf(user_)[0];
+  switch (rng_.Below(5)) {
+    case 0:
+      return submit(n, kStranger, "hello stranger", wire::REASON_NOT_FRIEND);
+    case 1:
+      return submit(n, somebody, std::string(stage_.workload.options().max_body + 1, 'x'),
+                    wire::REASON_BODY_TOO_LARGE);
+    case 2:
+      return submit(0, somebody, "hello", wire::REASON_BAD_SEND_ID);
+    case 3:
+      if (book_.send_id == 0) return;
+      return submit(1 + rng_.Below(book_.send_id), somebody, "not what it was",
+                    wire::REASON_SEND_ID_CONFLICT);
+    default:
+      const Seq beyond = window_end_ + 1 + rng_.Below(3);
+      if (beyond <= stage_.workload.messages()) AddSubmit(frame, beyond);
+      deserved_.insert({beyond, wire::REASON_WINDOW});
   }
 }
 
@@ -214,16 +230,6 @@ void Player::OnRefusal(const wire::Refusal& refusal) {
   ++book_.refusals;
   const Seq n = refusal.send_id();
   switch (refusal.reason()) {
-    case wire::REASON_NOT_FRIEND:
-      if (strangers_.count(n) == 0) return Complain(fmt::format("{} is for a friend", n));
-      ++book_.strangers_refused;
-      return;
-    case wire::REASON_SEND_ID_CONFLICT:
-      if (conflicts_.count(n) == 0 && strangers_.count(n) == 0) {
-        return Complain(fmt::format("{} has always had this content", n));
-      }
-      ++book_.conflicts_refused;
-      return;
     case wire::REASON_WINDOW:
     case wire::REASON_OUTBOX_FULL:
     case wire::REASON_OVERLOADED:
@@ -235,6 +241,7 @@ void Player::OnRefusal(const wire::Refusal& refusal) {
       }
       return;
     default:
+      if (deserved_.count({n, refusal.reason()}) > 0) return;
       return Complain(fmt::format("{} was refused: {}", n, refusal.detail()));
   }
 }
@@ -250,7 +257,9 @@ void Player::OnPush(const wire::BoxMessage& push) {
   if (!known) return Complain(fmt::format("push {} is from nobody", push.seq()));
   const Workload::Item item = stage_.workload.At(from, push.send_id());
   if (item.is_void || item.to != user_ || item.body != push.body()) {
-    return Complain(fmt::format("push {} is not what {} sent", push.seq(), from));
+    return Complain(fmt::format("push {} is not what {} sent as {}: {} bytes to {}, not {} to {}",
+                                push.seq(), from, push.send_id(), push.body().size(), user_,
+                                item.body.size(), item.to));
   }
   const std::pair<UserId, Seq> what{from, push.send_id()};
   if (push.seq() > book_.received.size()) {

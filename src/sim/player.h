@@ -9,8 +9,9 @@
 //     that survives its crashes, and complains there of whatever must not be: a counter that went
 //     back, a push out of order or with other bytes, a refusal without a reason.
 //
-// Now and then it does what a good client does not: a message to a stranger, other content under a
-// number that is stored. Threads: the loop of its node. Failure: a complaint, see Notebook::wrong.
+// Now and then it does what a good client does not: a message to a stranger or one that is too
+// long, other content under a number that is stored, a number beyond the window or 0. Threads: the
+// loop of its node. Failure: a complaint, see Notebook::wrong.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,6 @@ struct Notebook {
   std::vector<std::pair<UserId, Seq>> received;  // by receive id - 1: sender, send id
   std::uint64_t connects = 0;
   std::uint64_t refusals = 0;
-  std::uint64_t strangers_refused = 0;
-  std::uint64_t conflicts_refused = 0;
   std::string wrong;  // the first complaint
 };
 
@@ -92,9 +91,8 @@ class Player final : public net::WsHandler {
   Seq next_ = 1;                // the lowest send id that this connection has not sent
   std::map<Seq, Nanos> again_;  // to be sent again, and when
   Seq window_end_ = 0;
-  Seq pushed_ = 0;           // by this connection
-  std::set<Seq> strangers_;  // send ids tried with a stranger first
-  std::set<Seq> conflicts_;  // send ids tried with other content
+  Seq pushed_ = 0;                                   // by this connection
+  std::set<std::pair<Seq, wire::Reason>> deserved_;  // refusals, by mischief
 };
 
 // A node full of them.

@@ -19,8 +19,8 @@ struct WorkloadOptions {
   std::uint32_t cells = 3;
   std::uint32_t users_per_cell = 3;
   std::uint32_t partitions = 8;
-  std::uint32_t messages = 40;  // of each user
-  std::uint32_t max_body = 1500;
+  std::uint32_t messages = 40;        // of each user
+  std::uint32_t max_body = 64 << 10;  // bytes, as the cells take them
 };
 
 class Workload {

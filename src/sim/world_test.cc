@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -316,6 +319,91 @@ TEST(SimNetwork, ABrokenConnectionIsResetAtBothEnds) {
     EXPECT_EQ(t.C().ends[0], NetError::kReset);
     EXPECT_EQ(t.world.network().connections(), 0U);
   }
+}
+
+// Sends the numbers 0, 1, 2 … over one connection after the other, and checks what it gets, which
+// is the same from others.
+class Counting final : public Program {
+ public:
+  Counting(Node& node, int& wrong, std::uint64_t& bytes)
+      : node_(node), wrong_(wrong), bytes_(bytes) {
+    auto made = node.context().transport.Listen({node.ip(), 7},
+                                                [this](auto stream) { Add(std::move(stream)); });
+    listener_ = std::move(*made);
+    Tick();
+  }
+
+ private:
+  struct Peer final : StreamHandler {
+    Peer(Counting& o, std::unique_ptr<ByteStream> s) : owner(o), stream(std::move(s)) {
+      stream->SetHandler(this);
+    }
+    std::size_t OnData(std::string_view data) override {
+      for (std::size_t at = 0; at + 4 <= data.size(); at += 4) {
+        std::uint32_t number = 0;
+        std::memcpy(&number, data.data() + at, 4);
+        if (number != got++) ++owner.wrong_;
+      }
+      owner.bytes_ += data.size() / 4 * 4;
+      return data.size() / 4 * 4;
+    }
+    void OnClosed(NetError) override { over = true; }
+    Counting& owner;
+    std::unique_ptr<ByteStream> stream;
+    std::uint32_t sent = 0;
+    std::uint32_t got = 0;
+    bool over = false;
+  };
+
+  void Add(std::unique_ptr<ByteStream> stream) {
+    peers_.push_back(std::make_unique<Peer>(*this, std::move(stream)));
+  }
+  void Tick() {
+    Rng& rng = node_.context().rng;
+    node_.loop().After(Between(rng, kMillisecond, 20 * kMillisecond), [this] { Tick(); });
+    peers_.erase(
+        std::remove_if(peers_.begin(), peers_.end(), [](const auto& p) { return p->over; }),
+        peers_.end());
+    if (peers_.size() < 4) {
+      const Endpoint to{"10.0.0." + std::to_string(1 + rng.Below(3)), 7};
+      node_.context().transport.Connect(to, kSecond, [this](auto made) {
+        if (made.ok()) Add(std::move(*made));
+      });
+    }
+    for (const auto& peer : peers_) {
+      if (peer->stream->unsent() > 50'000) continue;
+      for (std::uint64_t n = rng.Below(2000); n > 0; --n, ++peer->sent) {
+        peer->stream->Write({reinterpret_cast<const char*>(&peer->sent), 4});
+      }
+      if (rng.Chance(0.02)) peer->stream->CloseAfterFlush();
+    }
+  }
+
+  Node& node_;
+  int& wrong_;
+  std::uint64_t& bytes_;
+  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Peer>> peers_;
+};
+
+TEST(SimNetwork, WhateverBreaksWhatArrivesIsABeginningOfWhatWasSent) {
+  std::uint64_t bytes = 0;
+  for (const std::uint64_t seed : Seeds(60)) {
+    World world(seed);
+    int wrong = 0;
+    std::vector<Node*> nodes;
+    for (const char* name : {"a", "b", "c"}) {
+      nodes.push_back(&world.AddNode(
+          name, [&](Node& n) { return std::make_unique<Counting>(n, wrong, bytes); }));
+    }
+    ChaosOptions options = ChaosOptions::Swarm(seed);
+    options.max_gap = 60 * kMillisecond;
+    Chaos chaos(world, options, nodes);
+    chaos.Start();
+    world.RunFor(3 * kSecond);
+    ASSERT_EQ(wrong, 0) << world.Describe();
+  }
+  EXPECT_GT(bytes, 1'000'000U);
 }
 
 TEST(SimNetwork, ASilentConnectionPassesNothingAndTellsNobody) {
