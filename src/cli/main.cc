@@ -1,1 +1,7 @@
-int main() { return 0; }
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace baiwan::cli;
+  return RunCommands("baiwan", "A chat backend made of cells, and the stress test that proves it.",
+                     {GenerateCommand()}, argc, argv);
+}

@@ -1,7 +1,7 @@
 // The real world of one process: loop, clock, randomness, budget, log, signals; as a NodeContext.
 //
-// Make it first in main, before any thread: it blocks the stop signals, which then come as a call on
-// the loop. Threads: the main thread.
+// Make it first in main, before any thread: it blocks the stop signals, which then come as a call
+// on the loop. Threads: the main thread.
 #pragma once
 
 #include <functional>

@@ -1,0 +1,126 @@
+#include "cli/args.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/config.h"
+#include "base/units.h"
+
+namespace baiwan::cli {
+namespace {
+
+// Unknown arguments are worth a guess: most are mistyped.
+std::string Guess(const CLI::App& app, const std::string& error) {
+  const auto dashes = error.rfind("--");
+  std::vector<std::string> known;
+  for (const CLI::App* sub : app.get_subcommands()) {
+    for (const CLI::Option* option : sub->get_options()) {
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    }
+  }
+  if (dashes == std::string::npos) {
+    known.clear();
+    for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+      known.push_back(sub->get_name());
+    }
+  }
+  const auto begin = dashes == std::string::npos ? error.rfind(' ') + 1 : dashes;
+  std::string word = error.substr(begin);
+  word = word.substr(0, word.find_first_of("= "));
+  const std::string nearest = NearestName(word, known);
+  return nearest.empty() || nearest == word ? "" : "; did you mean " + nearest + "?";
+}
+
+}  // namespace
+
+void Args::Flag(const std::string& name, bool* value, const std::string& what) {
+  app_.add_flag(name, *value, what);
+}
+void Args::Text(const std::string& name, std::string* value, const std::string& what) {
+  app_.add_option(name, *value, what)->capture_default_str();
+}
+void Args::Texts(const std::string& name, std::vector<std::string>* values,
+                 const std::string& what) {
+  app_.add_option(name, *values, what)->allow_extra_args(false);
+}
+void Args::Choice(const std::string& name, std::string* value,
+                  const std::vector<std::string>& choices, const std::string& what) {
+  app_.add_option(name, *value, fmt::format("{}: {}", what, fmt::join(choices, ", ")))
+      ->check(CLI::Validator(
+          [choices](std::string& given) {
+            for (const std::string& choice : choices) {
+              if (choice == given) return std::string();
+            }
+            return fmt::format("'{}' is not one of {}", given, fmt::join(choices, ", "));
+          },
+          ""))
+      ->capture_default_str();
+}
+void Args::Number(const std::string& name, std::uint64_t* value, const std::string& what,
+                  std::uint64_t min, std::uint64_t max) {
+  app_.add_option(name, *value, what)->check(CLI::Range(min, max))->capture_default_str();
+}
+void Args::Number(const std::string& name, std::uint32_t* value, const std::string& what,
+                  std::uint32_t min, std::uint32_t max) {
+  app_.add_option(name, *value, what)->check(CLI::Range(min, max))->capture_default_str();
+}
+void Args::Real(const std::string& name, double* value, const std::string& what, double min,
+                double max) {
+  app_.add_option(name, *value, what)->check(CLI::Range(min, max))->capture_default_str();
+}
+void Args::Duration(const std::string& name, Nanos* value, const std::string& what) {
+  app_.add_option_function<std::string>(
+          name,
+          [name, value](const std::string& text) {
+            const auto parsed = ParseDuration(text);
+            if (!parsed) throw CLI::ValidationError(name, parsed.error());
+            *value = *parsed;
+          },
+          what)
+      ->default_str(FormatDuration(*value));
+}
+void Args::Required(const std::string& name) { app_.get_option(name)->required(); }
+void Args::Positional(const std::string& name, std::string* value, const std::string& what) {
+  app_.add_option(name, *value, what)->capture_default_str();
+}
+
+int RunCommands(const std::string& program, const std::string& about,
+                const std::vector<Command>& commands, int argc, char** argv) {
+  CLI::App app(about, program);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  std::vector<std::function<int()>> runners;
+  std::vector<CLI::App*> apps;
+  for (const Command& command : commands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->get_formatter()->column_width(34);
+    sub->footer("\nExamples:\n" + command.examples);
+    Args args(*sub);
+    runners.push_back(command.declare(args));
+    apps.push_back(sub);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::string what = error.what();
+    if (argc < 2) what = "which command?";
+    std::fprintf(stderr, "%s: %s%s (try --help)\n", program.c_str(), what.c_str(),
+                 Guess(app, what).c_str());
+    return kUsage;
+  }
+  for (std::size_t i = 0; i < apps.size(); ++i) {
+    if (apps[i]->parsed()) return runners[i]();
+  }
+  return kUsage;
+}
+
+int Fail(const std::string& sentence) {
+  std::fprintf(stderr, "baiwan: %s\n", sentence.c_str());
+  return kUsage;
+}
+
+}  // namespace baiwan::cli

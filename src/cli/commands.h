@@ -1,0 +1,10 @@
+// The commands of the program, one file each.
+#pragma once
+
+#include "cli/args.h"
+
+namespace baiwan::cli {
+
+Command GenerateCommand();
+
+}  // namespace baiwan::cli
