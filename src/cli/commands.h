@@ -5,6 +5,12 @@
 
 namespace baiwan::cli {
 
+Command ServeCommand();
+Command RegistryCommand();
+Command SuperviseCommand();
 Command GenerateCommand();
+Command ImportCommand();
+Command DriveCommand();
+Command ConfigCommand();
 
 }  // namespace baiwan::cli

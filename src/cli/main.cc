@@ -3,5 +3,7 @@
 int main(int argc, char** argv) {
   using namespace baiwan::cli;
   return RunCommands("baiwan", "A chat backend made of cells, and the stress test that proves it.",
-                     {GenerateCommand()}, argc, argv);
+                     {ServeCommand(), RegistryCommand(), SuperviseCommand(), GenerateCommand(),
+                      ImportCommand(), DriveCommand(), ConfigCommand()},
+                     argc, argv);
 }

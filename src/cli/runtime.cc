@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "cli/args.h"
+
 namespace baiwan::cli {
 namespace {
 
@@ -19,22 +21,36 @@ Runtime::Runtime(const RuntimeOptions& options, std::unique_ptr<net::RealLoop> l
     : loop_(std::move(loop)),
       log_(MakeStderrLog(options.name)),
       rng_(Mix(static_cast<std::uint64_t>(SystemClock().Monotonic()),
-               static_cast<std::uint64_t>(getpid()))),
+               static_cast<std::uint64_t>(getpid()), reinterpret_cast<std::uintptr_t>(this))),
       budget_(options.budget_bytes),
-      node_{*loop_, loop_->transport(), SystemClock(), rng_, budget_, ProcessFatal(), *log_} {
+      node_{*loop_,
+            loop_->transport(),
+            SystemClock(),
+            rng_,
+            options.shared_budget != nullptr ? *options.shared_budget : budget_,
+            ProcessFatal(),
+            *log_} {
+  if (!options.take_signals) return;
+  signals_.emplace();
   Look();
 }
 
 Runtime::~Runtime() { loop_->Cancel(timer_); }
 
 void Runtime::Look() {
-  const int signal = signals_.Wait(0);
+  const int signal = signals_->Wait(0);
   if (signal != 0) {
     if (stopping_ || !on_stop_) {
       log_->Warn("stopped at once by signal {}", signal);
       _exit(128 + signal);
     }
     stopping_ = true;
+    if (stop_within_ > 0) {
+      loop_->After(stop_within_, [this] {
+        log_->Error("did not stop in good order within the deadline; ending now, as a crash would");
+        _exit(kDeadline);
+      });
+    }
     on_stop_();
   }
   timer_ = loop_->After(kLook, [this] { Look(); });

@@ -1,0 +1,118 @@
+#include "cli/cell_loop.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/config.h"
+
+namespace baiwan::cli {
+namespace {
+
+Endpoint Shifted(Endpoint at, std::int64_t by) {
+  if (at.port != 0) at.port = static_cast<std::uint16_t>(at.port + by);
+  return at;
+}
+
+}  // namespace
+
+std::string StorePathOf(const Config& config, std::int64_t loop) {
+  const std::string& path = config.string("store.path");
+  return config.integer("process.loops") == 1 ? path : fmt::format("{}/loop-{}", path, loop);
+}
+
+std::int64_t LoopOf(const Config& config, CellId cell) {
+  return (std::int64_t{cell} - config.integer("cell.first")) % config.integer("process.loops");
+}
+
+bool HasRole(const Config& config, const std::string& role) {
+  const auto& roles = config.list("cell.roles");
+  return std::find(roles.begin(), roles.end(), role) != roles.end();
+}
+
+std::string ProcessName(const Config& config) {
+  const std::string& name = config.string("process.name");
+  if (!name.empty()) return name;
+  const auto& roles = config.list("cell.roles");
+  return fmt::format("{}-{}", roles.size() == 1 ? roles.front() : "cell",
+                     config.integer("cell.first"));
+}
+
+placement::PlacementTable TableOf(const Config& config) {
+  return placement::PlacementTable(static_cast<std::uint32_t>(config.integer("cell.cells")),
+                                   static_cast<std::uint32_t>(config.integer("cell.partitions")));
+}
+
+Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& node,
+                                                                const Config& config,
+                                                                const std::string& secret,
+                                                                std::int64_t loop) {
+  std::unique_ptr<CellLoop> cells(new CellLoop(node, config));
+  if (HasRole(config, "logic")) {
+    if (auto opened = cells->OpenStore(config, loop); !opened) return opened.error();
+  }
+  const std::int64_t first = config.integer("cell.first");
+  for (std::int64_t k = 0; k < config.integer("cell.count"); ++k) {
+    const auto cell = static_cast<CellId>(first + k);
+    if (LoopOf(config, cell) != loop) continue;
+    cell::HostOptions options = HostOptionsOf(config);
+    options.name = ProcessName(config);
+    options.cell = cell;
+    options.gateway = HasRole(config, "gateway");
+    options.logic = HasRole(config, "logic");
+    options.relay = HasRole(config, "relay");
+    options.secret = secret;
+    for (Endpoint* at :
+         {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {
+      *at = Shifted(*at, k);
+    }
+    auto host = cell::CellHost::Create(node, options, cells->table_, cells->store_.get());
+    if (!host) return host.error();
+    cells->hosts_.push_back(std::move(*host));
+  }
+  return cells;
+}
+
+CellLoop::~CellLoop() = default;
+
+Result<bool, std::string> CellLoop::OpenStore(const Config& config, std::int64_t loop) {
+  const std::string path = StorePathOf(config, loop);
+  auto kv = config.choice("store.engine") == "memory"
+                ? store::OpenMemoryKv(memory_, {}, &node_.loop)
+                : store::OpenRocksDb(path, RocksDbOptionsOf(config), &node_.loop, node_.log);
+  if (!kv) return fmt::format("the store {} cannot be opened: {}", path, Message(kv.error()));
+  kv_ = std::move(*kv);
+  store::RecoveryReport report;
+  auto opened = store::Store::Open(*kv_, 0, StoreOptionsOf(config), &report);
+  if (!opened) return fmt::format("the store {} cannot be read: {}", path, Message(opened.error()));
+  store_ = std::move(*opened);
+  node_.log.Info(
+      "store {}: {} log blocks read in {} ms, {} users brought up to date, {} torn blocks "
+      "dropped at the end",
+      path, report.blocks, report.nanos / kMillisecond, report.users_folded, report.torn_blocks);
+  if (report.damaged_blocks > 0 || !report.quarantined.empty()) {
+    node_.log.Error(
+        "store {}: {} blocks of the log are damaged, {} users quarantined: messages may "
+        "be lost",
+        path, report.damaged_blocks, report.quarantined.size());
+  }
+  return true;
+}
+
+void CellLoop::Stop(std::function<void()> done) {
+  if (hosts_.empty()) return done();
+  auto shared = std::make_shared<std::function<void()>>(std::move(done));
+  for (const auto& host : hosts_) {
+    host->Stop([this, shared] {
+      if (++stopped_ == hosts_.size()) (*shared)();
+    });
+  }
+}
+
+std::vector<std::string> CellLoop::addresses() const {
+  std::vector<std::string> all;
+  for (const auto& host : hosts_) all.push_back(host->http_address().ToString());
+  return all;
+}
+
+}  // namespace baiwan::cli

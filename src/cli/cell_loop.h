@@ -1,0 +1,54 @@
+// One event loop of a serving process: its store, and the cells that live on it.
+//
+// Threads: everything on the thread of the loop that it was made on. Failure: a sentence. Stop
+// drains every cell, then calls back.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/node_context.h"
+#include "cell/host.h"
+#include "placement/placement.h"
+#include "store/engine/memory_kv.h"
+#include "store/log/store.h"
+
+namespace baiwan::cli {
+
+// Of the process that `config` describes: where loop number `loop` keeps its store.
+std::string StorePathOf(const Config& config, std::int64_t loop);
+// The loop that serves a cell.
+std::int64_t LoopOf(const Config& config, CellId cell);
+bool HasRole(const Config& config, const std::string& role);
+std::string ProcessName(const Config& config);
+placement::PlacementTable TableOf(const Config& config);
+
+class CellLoop {
+ public:
+  static Result<std::unique_ptr<CellLoop>, std::string> Create(NodeContext& node,
+                                                               const Config& config,
+                                                               const std::string& secret,
+                                                               std::int64_t loop);
+  ~CellLoop();
+
+  void Stop(std::function<void()> done);
+  // Where its cells can be asked, "host:port" each.
+  std::vector<std::string> addresses() const;
+
+ private:
+  CellLoop(NodeContext& node, const Config& config) : node_(node), table_(TableOf(config)) {}
+  Result<bool, std::string> OpenStore(const Config& config, std::int64_t loop);
+
+  NodeContext& node_;
+  placement::PlacementTable table_;
+  store::MemoryDisk memory_;
+  std::unique_ptr<store::Kv> kv_;
+  std::unique_ptr<store::Store> store_;
+  std::vector<std::unique_ptr<cell::CellHost>> hosts_;
+  std::size_t stopped_ = 0;
+};
+
+}  // namespace baiwan::cli

@@ -1,0 +1,167 @@
+// The load client of one cell as a process: finds the cell's gateway in the registry, plays the
+// cell's users, and leaves a result file that is written anew every second, so that a life that
+// ends by a kill is counted by the next one.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/config.h"
+#include "cli/runtime.h"
+#include "cli/workload_args.h"
+#include "net/http.h"
+#include "ops/ops.h"
+#include "registry/client.h"
+#include "stress/driver.h"
+#include "stress/graph_text.h"
+#include "stress/http_target.h"
+#include "stress/ws_target.h"
+#include "supervise/ready.h"
+
+namespace baiwan::cli {
+namespace {
+
+struct Options {
+  ConfigArgs config;
+  stress::WorkloadSpec spec;
+  stress::DriveOptions drive;
+  std::string protocol = "ws";
+  std::string graph;
+  std::string ledger;
+  std::string result;
+};
+
+class DriveProcess {
+ public:
+  DriveProcess(Runtime& runtime, const Options& options, const Config& config,
+               const stress::CellGraph& graph, stress::Ledger* ledger)
+      : runtime_(runtime),
+        node_(runtime.node()),
+        options_(options),
+        directory_(node_, {.registry = config.endpoint("registry.endpoint")}),
+        ops_(node_, "load", Name()),
+        ops_service_(ops_),
+        target_(MakeTarget()),
+        driver_(node_, options.drive, options.spec, graph, *target_, ledger) {
+    ops_.AddSource(&driver_);
+  }
+
+  // Exit code.
+  int Run(const Endpoint& listen) {
+    auto http = net::HttpServer::Listen(node_, listen, ops_service_, net::HttpLimits{});
+    if (!http) {
+      return Fail(fmt::format("cannot listen on {}: {}", listen.ToString(), Message(http.error())));
+    }
+    ops_.SetConnections([&http] { return (*http)->Connections(); });
+    registry::Service self;
+    self.role = "load";
+    self.name = Name();
+    self.cell = options_.drive.cell;
+    self.endpoint = (*http)->local();
+    self.incarnation = node_.clock.WallMillis();
+    directory_.Announce(self);
+    runtime_.OnStop([this] {
+      node_.log.Warn("stopped before every user was finished");
+      exit_ = kDeadline;
+      Leave();
+    });
+    runtime_.StopWithin(5 * kSecond);
+    driver_.Start([this] { Leave(); });
+    supervise::NotifyReady((*http)->local().ToString());
+    runtime_.Run();
+    http->reset();
+    const stress::DriveCounters& c = driver_.counters();
+    if (!c.failures.empty() || c.behind_ledger > 0) exit_ = kMismatch;
+    return exit_;
+  }
+
+ private:
+  std::string Name() const { return fmt::format("drive-{}", options_.drive.cell); }
+
+  std::unique_ptr<stress::Target> MakeTarget() {
+    auto gateway = [this](UserId, Endpoint* at) {
+      const registry::Service* found = directory_.Find("gateway", options_.drive.cell);
+      if (found != nullptr) *at = found->endpoint;
+      return found != nullptr;
+    };
+    if (options_.protocol == "http") return std::make_unique<stress::HttpTarget>(node_, gateway);
+    return std::make_unique<stress::WsTarget>(node_, gateway, options_.drive.messages_per_frame);
+  }
+
+  void Leave() {
+    if (std::exchange(leaving_, true)) return;
+    directory_.Withdraw([this] { runtime_.loop().Stop(); });
+  }
+
+  Runtime& runtime_;
+  NodeContext& node_;
+  const Options& options_;
+  registry::RegistryClient directory_;
+  ops::Ops ops_;
+  ops::OpsService ops_service_;
+  std::unique_ptr<stress::Target> target_;
+  stress::Driver driver_;
+  bool leaving_ = false;
+  int exit_ = kDone;
+};
+
+int Run(Options o) {
+  if (const auto wrong = stress::Validate(o.spec)) return Fail(*wrong);
+  const auto config = Load(o.config, {"ops"});
+  if (!config) return config.error();
+  if (o.drive.cell >= o.spec.cells) {
+    return Fail(fmt::format("--cell {} is not one of {} cells", o.drive.cell, o.spec.cells));
+  }
+  o.spec.partitions = static_cast<std::uint32_t>(config->integer("cell.partitions"));
+  stress::CellGraph graph;
+  if (o.graph.empty()) {
+    graph = stress::BuildCellGraph(o.spec, o.drive.cell);
+  } else {
+    auto all = stress::ReadGraphText(o.graph);
+    if (!all) return Fail(all.error());
+    graph = stress::ShareOf(*all, placement::PlacementTable(o.spec.cells, o.spec.partitions),
+                            o.drive.cell);
+  }
+  std::unique_ptr<stress::Ledger> ledger;
+  if (!o.ledger.empty()) {
+    auto opened = stress::Ledger::Open(o.ledger, graph);
+    if (!opened) return Fail(opened.error());
+    ledger = std::move(*opened);
+  }
+  auto runtime = Runtime::Create({.name = fmt::format("drive-{}", o.drive.cell),
+                                  .budget_bytes = config->bytes("process.memory"),
+                                  .loop = LoopOptionsOf(*config)});
+  if (!runtime) return Fail(runtime.error());
+  DriveProcess process(**runtime, o, *config, graph, ledger.get());
+  return process.Run(config->endpoint("ops.listen"));
+}
+
+}  // namespace
+
+Command DriveCommand() {
+  return {"drive", "Plays the users of one cell: the load client.",
+          "  baiwan drive --cell 0 --set registry.endpoint=127.0.0.1:8089 --ledger cell-0.ledger\n"
+          "  baiwan drive --cell 2 --protocol http --concurrency 500\n"
+          "  baiwan drive --cell 0 --rate 5000        # open loop: latency from the planned time\n",
+          [](Args& args) {
+            auto o = std::make_shared<Options>();
+            AddConfigArgs(args, &o->config);
+            WorkloadArgs(args, &o->spec);
+            args.Number("--cell", &o->drive.cell, "whose users", 0, kMaxCells - 1);
+            args.Choice("--protocol", &o->protocol, {"ws", "http"}, "how it talks");
+            args.Number("--concurrency", &o->drive.concurrency, "users that play at a time", 1,
+                        1'000'000);
+            args.Number("--in-flight", &o->drive.in_flight, "messages of a user not yet stored", 1,
+                        1024);
+            args.Number("--messages-per-frame", &o->drive.messages_per_frame, "at most", 1, 1024);
+            args.Real("--rate", &o->drive.rate,
+                      "messages a second of this cell, open loop; 0: as fast as they are stored", 0,
+                      1e9);
+            args.Text("--graph", &o->graph, "a graph in the source's text form, instead");
+            args.Text("--ledger", &o->ledger, "file that remembers what the servers have told");
+            args.Text("--result", &o->result, "file for what came out");
+            return [o] { return Run(*o); };
+          }};
+}
+
+}  // namespace baiwan::cli

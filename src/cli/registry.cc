@@ -1,0 +1,67 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/cell_loop.h"
+#include "cli/commands.h"
+#include "cli/config.h"
+#include "cli/runtime.h"
+#include "ops/ops.h"
+#include "registry/server.h"
+#include "supervise/ready.h"
+
+namespace baiwan::cli {
+namespace {
+
+int Run(const ConfigArgs& args) {
+  const auto config = Load(args, {"registry"});
+  if (!config) return config.error();
+  auto runtime = Runtime::Create({.name = "registry",
+                                  .budget_bytes = config->bytes("process.memory"),
+                                  .loop = LoopOptionsOf(*config)});
+  if (!runtime) return Fail(runtime.error());
+  NodeContext& node = (*runtime)->node();
+  placement::PlacementTable table = TableOf(*config);
+  registry::FilePlacementStore file(config->string("registry.table_file"));
+  registry::ServerOptions options;
+  options.registry.lease = config->duration("registry.lease");
+  if (!config->string("registry.table_file").empty()) {
+    auto starting = registry::StartingTable(file, table);
+    if (!starting) return Fail(starting.error());
+    table = std::move(*starting);
+    options.placement_store = &file;
+  }
+  ops::Ops ops(node, "registry", "registry");
+  registry::RegistryServer server(
+      node, options, table, [&ops](net::HttpExchange& exchange) { return ops.Handle(exchange); });
+  ops.AddSource(&server);
+  const Endpoint at = config->endpoint("registry.listen");
+  auto http = net::HttpServer::Listen(node, at, server, net::HttpLimits{});
+  if (!http) {
+    return Fail(
+        fmt::format("the registry cannot listen on {}: {}", at.ToString(), Message(http.error())));
+  }
+  ops.SetConnections([&http] { return (*http)->Connections(); });
+  (*runtime)->StopWithin(config->duration("process.stop_deadline"));
+  (*runtime)->OnStop([&] { (*runtime)->loop().Stop(); });
+  node.log.Info("serves at {}", (*http)->local().ToString());
+  supervise::NotifyReady((*http)->local().ToString());
+  (*runtime)->Run();
+  http->reset();
+  return kDone;
+}
+
+}  // namespace
+
+Command RegistryCommand() {
+  return {"registry", "Runs the registry: who is where, kept alive by leases.",
+          "  baiwan registry\n"
+          "  baiwan registry --set registry.listen=127.0.0.1:8090 --set cell.cells=4\n",
+          [](Args& args) {
+            auto options = std::make_shared<ConfigArgs>();
+            AddConfigArgs(args, options.get());
+            return [options] { return Run(*options); };
+          }};
+}
+
+}  // namespace baiwan::cli
