@@ -11,6 +11,7 @@ Command SuperviseCommand();
 Command GenerateCommand();
 Command ImportCommand();
 Command DriveCommand();
+Command StressCommand();
 Command ConfigCommand();
 
 }  // namespace baiwan::cli

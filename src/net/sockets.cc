@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -124,6 +125,22 @@ Result<int, NetError> OpenSocket(const SocketAddress& to, Blocking blocking) {
   if (fd < 0) return ErrorOf(errno);
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
   return fd;
+}
+
+std::uint16_t FreeLoopbackPort() {
+  constexpr std::uint16_t kFirst = 20'000;
+  constexpr std::uint16_t kPorts = 10'000;
+  constexpr int kTries = 1000;
+  std::uint16_t start = 0;
+  if (getrandom(&start, sizeof start, 0) != sizeof start) return 0;
+  for (int i = 0; i < kTries; ++i) {
+    const auto port = static_cast<std::uint16_t>(kFirst + (start + i * 7) % kPorts);
+    const auto fd = OpenListener({"127.0.0.1", port}, 1, Blocking::kNo);
+    if (!fd) continue;
+    ::close(*fd);
+    return port;
+  }
+  return 0;
 }
 
 bool ConnectedToItself(int fd) {

@@ -36,6 +36,10 @@ Result<int, NetError> OpenListener(const Endpoint& at, int backlog, Blocking blo
 // An unconnected TCP socket for `to`, with TCP_NODELAY.
 Result<int, NetError> OpenSocket(const SocketAddress& to, Blocking blocking);
 
+// A port of 127.0.0.1 where nobody listens now, below those that connections are given by the
+// kernel, so that whoever takes it finds it free again after a restart. 0: none was found.
+std::uint16_t FreeLoopbackPort();
+
 // A connection to an ephemeral port of this host where nobody listens can meet itself.
 bool ConnectedToItself(int fd);
 

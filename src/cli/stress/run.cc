@@ -1,0 +1,234 @@
+#include "cli/stress/run.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/units.h"
+#include "cli/args.h"
+#include "net/sockets.h"
+
+namespace baiwan::cli {
+namespace {
+
+constexpr Nanos kLook = 50 * kMillisecond;
+constexpr Nanos kStartWithin = 60 * kSecond;
+constexpr Nanos kImportWithin = 3600 * kSecond;
+constexpr Nanos kStopWithin = 60 * kSecond;
+constexpr int kLogLines = 5;
+
+Nanos Now() { return SystemClock().Monotonic(); }
+
+bool Ended(const supervise::ChildStatus& child) {
+  return child.state == supervise::State::kExited || child.state == supervise::State::kStopped ||
+         child.state == supervise::State::kGaveUp;
+}
+
+}  // namespace
+
+int StressRun::Run() {
+  began_ = Now();
+  if (const auto wrong = CheckOptions(options_, machine_)) return cli::Fail(*wrong);
+  auto runtime = Runtime::Create({.name = "stress", .take_signals = false});
+  if (!runtime) return cli::Fail(runtime.error());
+  runtime_ = std::move(*runtime);
+  supervisor_ = std::make_unique<supervise::Supervisor>(supervise::Supervisor::Options{
+      .on_event = [this](const supervise::Event& event) { OnEvent(event); }});
+  exit_ = kUsage;
+  if (!Prepare() || !Import() || !StartServers()) return exit_;
+  if (PlayUsers() != Wait::kYes) return exit_;
+  if (!Stop()) return exit_;
+  return Verify();
+}
+
+// ---------------------------------------------------------------- phases
+
+bool StressRun::Prepare() {
+  auto folder = RunFolder::Make(options_.runs, options_.keep);
+  if (!folder) return Fail(folder.error());
+  folder_ = std::move(*folder);
+  const auto port = options_.registry_port != 0 ? static_cast<std::uint16_t>(options_.registry_port)
+                                                : net::FreeLoopbackPort();
+  auto plan = MakePlan(options_, machine_, folder_->path(), {"127.0.0.1", port});
+  if (!plan) return Fail(plan.error());
+  plan_ = std::move(*plan);
+  std::vector<const PlannedProcess*> all = {&plan_.registry, &plan_.monitor};
+  for (const auto* list : {&plan_.servers, &plan_.loads}) {
+    for (const PlannedProcess& process : *list) all.push_back(&process);
+  }
+  for (const PlannedProcess* process : all) {
+    if (!Write(*process)) return false;
+  }
+  const stress::WorkloadSpec& s = options_.spec;
+  Say(fmt::format(
+      "{} cells × {} users, {} friends each, {} messages; layout {}, protocol {}; in {}", s.cells,
+      s.users_per_cell, s.friends_in_cell + s.friends_cross, stress::TotalMessages(s),
+      options_.layout, options_.protocol, folder_->path()));
+  return true;
+}
+
+bool StressRun::Import() {
+  const Nanos begin = Now();
+  std::size_t started = 0;
+  std::size_t done = 0;
+  const auto wait = Until(
+      [&] {
+        done = 0;
+        for (const auto& child : supervisor_->Snapshot()) done += Ended(child) ? 1 : 0;
+        while (started < plan_.imports.size() && started - done < machine_.cores) {
+          if (!StartChild(plan_.imports[started++])) return true;
+        }
+        return done == plan_.imports.size();
+      },
+      kImportWithin);
+  if (wait != Wait::kYes || done != plan_.imports.size()) return false;
+  for (const auto& child : supervisor_->Snapshot()) {
+    if (!child.last_exit || !child.last_exit->success()) {
+      TellLog(child.name);
+      return Fail(child.name + " did not succeed");
+    }
+  }
+  Say(fmt::format("imported {} users in {:.1f} s", stress::TotalUsers(options_.spec),
+                  static_cast<double>(Now() - begin) / kSecond));
+  return true;
+}
+
+bool StressRun::StartServers() {
+  const Nanos begin = Now();
+  if (!StartChild(plan_.registry)) return false;
+  for (const PlannedProcess& server : plan_.servers) {
+    if (!StartChild(server)) return false;
+  }
+  const auto ready = [&] {
+    const auto all = supervisor_->Snapshot();
+    return std::all_of(all.begin(), all.end(), [](const auto& child) {
+      return child.state == supervise::State::kRunning || Ended(child);
+    });
+  };
+  if (Until(ready, kStartWithin) != Wait::kYes) return false;
+  Say(fmt::format("{} processes serve after {:.1f} s", plan_.servers.size() + 1,
+                  static_cast<double>(Now() - begin) / kSecond));
+  return true;
+}
+
+StressRun::Wait StressRun::PlayUsers() {
+  const Nanos begin = Now();
+  for (const PlannedProcess& load : plan_.loads) {
+    if (!StartChild(load)) return Wait::kFailed;
+  }
+  const auto finished = [&] {
+    const auto all = supervisor_->Snapshot();
+    return std::all_of(all.begin(), all.end(), [](const auto& child) {
+      return child.name.rfind("drive-", 0) != 0 || Ended(child);
+    });
+  };
+  const Wait wait = Until(finished, plan_.deadline);
+  const double seconds = static_cast<double>(Now() - begin) / kSecond;
+  if (wait == Wait::kYes) {
+    Say(fmt::format("every user is finished after {:.1f} s: {:.0f} messages/s", seconds,
+                    static_cast<double>(stress::TotalMessages(options_.spec)) / seconds));
+  }
+  return wait;
+}
+
+bool StressRun::Stop() {
+  const auto report = supervisor_->StopAll(kStopWithin);
+  for (const std::string& name : report.killed) {
+    std::fprintf(stderr, "baiwan: %s did not stop in time and was killed\n", name.c_str());
+  }
+  for (const auto& child : supervisor_->Snapshot()) {
+    Say(fmt::format("  {:<14} cpu {:.2f} s  rss {} MiB  runs {}", child.name,
+                    static_cast<double>(child.usage.cpu_us()) / 1e6, child.usage.max_rss_kib >> 10,
+                    child.runs));
+  }
+  return report.stuck.empty();
+}
+
+int StressRun::Verify() { return kDone; }
+
+// ---------------------------------------------------------------- children
+
+template <class Done>
+StressRun::Wait StressRun::Until(const Done& done, Nanos within) {
+  const Nanos until = Now() + within;
+  while (!done()) {
+    runtime_->loop().RunOnce(kLook);
+    if (signals_.Wait(0) != 0) {
+      Say("stopping everything (once more: at once)");
+      exit_ = kDeadline;
+      return Wait::kStopped;
+    }
+    std::string broken;
+    {
+      const std::lock_guard lock(mutex_);
+      broken = broken_;
+    }
+    if (!broken.empty()) {
+      TellLog(broken);
+      Fail(broken + " cannot go on");
+      return Wait::kFailed;
+    }
+    if (Now() > until) {
+      Fail(fmt::format("not done after {}; see {}/logs", FormatDuration(within), folder_->path()));
+      exit_ = kDeadline;
+      return Wait::kTooLate;
+    }
+  }
+  return Wait::kYes;
+}
+
+void StressRun::OnEvent(const supervise::Event& event) {
+  using supervise::EventKind;
+  if (event.kind == EventKind::kExited && event.exit && !event.exit->by_signal) {
+    // A usage or environment error stays what it is, however often one tries.
+    const std::lock_guard lock(mutex_);
+    if (event.exit->code == kUsage && broken_.empty()) broken_ = event.child;
+    // A load client that ends by itself has said what it has to say.
+    if (event.child.rfind("drive-", 0) == 0) supervisor_->Stop(event.child);
+  }
+  if (event.kind == EventKind::kGaveUp) {
+    const std::lock_guard lock(mutex_);
+    if (broken_.empty()) broken_ = event.child;
+  }
+  if (event.kind == EventKind::kRestarting) {
+    std::fprintf(stderr, "baiwan: %s\n", event.text.c_str());
+  }
+}
+
+bool StressRun::Write(const PlannedProcess& process) {
+  const std::string path = fmt::format("{}/config/{}.toml", folder_->path(), process.child.name);
+  if (const auto wrong = ReplaceFile(path, process.settings)) return Fail(*wrong);
+  return true;
+}
+
+bool StressRun::StartChild(const PlannedProcess& process) {
+  if (const auto wrong = supervisor_->Start(process.child)) return Fail(*wrong);
+  return true;
+}
+
+void StressRun::TellLog(const std::string& child) {
+  const auto text = ReadFile(fmt::format("{}/logs/{}.log", folder_->path(), child), 65 << 20);
+  if (!text) return;
+  std::size_t at = text->size();
+  for (int lines = 0; lines <= kLogLines && at != std::string::npos && at > 0; ++lines) {
+    at = text->rfind('\n', at - 1);
+  }
+  const std::string tail = at == std::string::npos || at == 0 ? *text : text->substr(at + 1);
+  std::fprintf(stderr, "%s", tail.c_str());
+}
+
+void StressRun::Say(const std::string& line) {
+  std::fprintf(stderr, "==> %6.1f s  %s\n", static_cast<double>(Now() - began_) / kSecond,
+               line.c_str());
+}
+
+bool StressRun::Fail(const std::string& sentence) {
+  cli::Fail(sentence);
+  return false;
+}
+
+}  // namespace baiwan::cli

@@ -1,0 +1,64 @@
+// A stress test on this machine, from nothing to a verified result: makes the run folder, imports,
+// starts every process, watches them, stops them, verifies, reports.
+//
+// Threads: the main one; the processes are children of a supervisor, so that none outlives this
+// one. Failure: every phase either goes well or says on standard error which process, or what,
+// went wrong, with the last lines of its log.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cli/runtime.h"
+#include "cli/stress/folder.h"
+#include "cli/stress/plan.h"
+#include "supervise/stop_signals.h"
+#include "supervise/supervisor.h"
+
+namespace baiwan::cli {
+
+class StressRun {
+ public:
+  StressRun(const StressOptions& options, Machine machine)
+      : options_(options), machine_(std::move(machine)) {}
+
+  // All of it; an exit code.
+  int Run();
+
+ private:
+  enum class Wait { kYes, kFailed, kStopped, kTooLate };
+
+  bool Prepare();
+  bool Import();
+  bool StartServers();
+  Wait PlayUsers();
+  bool Stop();
+  int Verify();
+
+  bool Write(const PlannedProcess& process);
+  bool StartChild(const PlannedProcess& process);
+  // Runs the loop and looks after signals and children until `done`.
+  template <class Done>
+  Wait Until(const Done& done, Nanos within);
+  void OnEvent(const supervise::Event& event);
+  void TellLog(const std::string& child);
+  void Say(const std::string& line);
+  bool Fail(const std::string& sentence);
+
+  const StressOptions& options_;
+  const Machine machine_;
+  supervise::StopSignals signals_;
+  std::unique_ptr<Runtime> runtime_;
+  std::unique_ptr<RunFolder> folder_;
+  StressPlan plan_;
+  std::unique_ptr<supervise::Supervisor> supervisor_;
+  std::mutex mutex_;
+  std::string broken_;  // the child that cannot go on, under mutex_
+  int exit_ = 0;
+  Nanos began_ = 0;
+};
+
+}  // namespace baiwan::cli
