@@ -25,6 +25,8 @@ std::int64_t LoopOf(const Config& config, CellId cell) {
   return (std::int64_t{cell} - config.integer("cell.first")) % config.integer("process.loops");
 }
 
+std::uint16_t StreamOf(CellId cell) { return static_cast<std::uint16_t>(cell); }
+
 bool HasRole(const Config& config, const std::string& role) {
   const auto& roles = config.list("cell.roles");
   return std::find(roles.begin(), roles.end(), role) != roles.end();
@@ -48,25 +50,33 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& nod
                                                                 const std::string& secret,
                                                                 std::int64_t loop) {
   std::unique_ptr<CellLoop> cells(new CellLoop(node, config));
-  if (HasRole(config, "logic")) {
-    if (auto opened = cells->OpenStore(config, loop); !opened) return opened.error();
+  const bool logic = HasRole(config, "logic");
+  const std::string path = StorePathOf(config, loop);
+  if (logic) {
+    if (auto opened = cells->OpenKv(config, path); !opened) return opened.error();
   }
   const std::int64_t first = config.integer("cell.first");
   for (std::int64_t k = 0; k < config.integer("cell.count"); ++k) {
     const auto cell = static_cast<CellId>(first + k);
     if (LoopOf(config, cell) != loop) continue;
+    if (logic) {
+      auto stream = cells->OpenStream(config, path, cell);
+      if (!stream) return stream.error();
+      cells->stores_.push_back(std::move(*stream));
+    }
     cell::HostOptions options = HostOptionsOf(config);
     options.name = ProcessName(config);
     options.cell = cell;
     options.gateway = HasRole(config, "gateway");
-    options.logic = HasRole(config, "logic");
+    options.logic = logic;
     options.relay = HasRole(config, "relay");
     options.secret = secret;
     for (Endpoint* at :
          {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {
       *at = Shifted(*at, k);
     }
-    auto host = cell::CellHost::Create(node, options, cells->table_, cells->store_.get());
+    auto host = cell::CellHost::Create(node, options, cells->table_,
+                                       logic ? cells->stores_.back().get() : nullptr);
     if (!host) return host.error();
     cells->hosts_.push_back(std::move(*host));
   }
@@ -75,28 +85,33 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& nod
 
 CellLoop::~CellLoop() = default;
 
-Result<bool, std::string> CellLoop::OpenStore(const Config& config, std::int64_t loop) {
-  const std::string path = StorePathOf(config, loop);
+Result<bool, std::string> CellLoop::OpenKv(const Config& config, const std::string& path) {
   auto kv = config.choice("store.engine") == "memory"
                 ? store::OpenMemoryKv(memory_, {}, &node_.loop)
                 : store::OpenRocksDb(path, RocksDbOptionsOf(config), &node_.loop, node_.log);
   if (!kv) return fmt::format("the store {} cannot be opened: {}", path, Message(kv.error()));
   kv_ = std::move(*kv);
+  return true;
+}
+
+Result<std::unique_ptr<store::Store>, std::string> CellLoop::OpenStream(const Config& config,
+                                                                        const std::string& path,
+                                                                        CellId cell) {
   store::RecoveryReport report;
-  auto opened = store::Store::Open(*kv_, 0, StoreOptionsOf(config), &report);
+  auto opened = store::Store::Open(*kv_, StreamOf(cell), StoreOptionsOf(config), &report);
   if (!opened) return fmt::format("the store {} cannot be read: {}", path, Message(opened.error()));
-  store_ = std::move(*opened);
   node_.log.Info(
-      "store {}: {} log blocks read in {} ms, {} users brought up to date, {} torn blocks "
+      "store {}, cell {}: {} log blocks read in {} ms, {} users brought up to date, {} torn blocks "
       "dropped at the end",
-      path, report.blocks, report.nanos / kMillisecond, report.users_folded, report.torn_blocks);
+      path, cell, report.blocks, report.nanos / kMillisecond, report.users_folded,
+      report.torn_blocks);
   if (report.damaged_blocks > 0 || !report.quarantined.empty()) {
     node_.log.Error(
-        "store {}: {} blocks of the log are damaged, {} users quarantined: messages may "
+        "store {}, cell {}: {} blocks of the log are damaged, {} users quarantined: messages may "
         "be lost",
-        path, report.damaged_blocks, report.quarantined.size());
+        path, cell, report.damaged_blocks, report.quarantined.size());
   }
-  return true;
+  return std::move(*opened);
 }
 
 void CellLoop::Stop(std::function<void()> done) {

@@ -1,4 +1,7 @@
-// One event loop of a serving process: its store, and the cells that live on it.
+// One event loop of a serving process: its key-value store, and the cells that live on it. Each
+// cell has a commit stream of its own in it (whose number is the cell's), so that checkpoints and
+// recovery are the cell's own business, while what all of them commit at a time shares one write
+// and one sync.
 //
 // Threads: everything on the thread of the loop that it was made on. Failure: a sentence. Stop
 // drains every cell, then calls back.
@@ -22,6 +25,8 @@ namespace baiwan::cli {
 std::string StorePathOf(const Config& config, std::int64_t loop);
 // The loop that serves a cell.
 std::int64_t LoopOf(const Config& config, CellId cell);
+// The commit stream of a cell in its store.
+std::uint16_t StreamOf(CellId cell);
 bool HasRole(const Config& config, const std::string& role);
 std::string ProcessName(const Config& config);
 placement::PlacementTable TableOf(const Config& config);
@@ -40,13 +45,16 @@ class CellLoop {
 
  private:
   CellLoop(NodeContext& node, const Config& config) : node_(node), table_(TableOf(config)) {}
-  Result<bool, std::string> OpenStore(const Config& config, std::int64_t loop);
+  Result<bool, std::string> OpenKv(const Config& config, const std::string& path);
+  Result<std::unique_ptr<store::Store>, std::string> OpenStream(const Config& config,
+                                                                const std::string& path,
+                                                                CellId cell);
 
   NodeContext& node_;
   placement::PlacementTable table_;
   store::MemoryDisk memory_;
   std::unique_ptr<store::Kv> kv_;
-  std::unique_ptr<store::Store> store_;
+  std::vector<std::unique_ptr<store::Store>> stores_;  // of the cells with a logic server
   std::vector<std::unique_ptr<cell::CellHost>> hosts_;
   std::size_t stopped_ = 0;
 };

@@ -38,7 +38,7 @@ std::optional<std::string> ImportCell(const Options& o, const Config& config, Ce
   auto kv = store::OpenRocksDb(path, RocksDbOptionsOf(config), nullptr, log);
   if (!kv) return fmt::format("the store {} cannot be opened: {}", path, Message(kv.error()));
   store::RecoveryReport report;
-  auto store = store::Store::Open(**kv, 0, StoreOptionsOf(config), &report);
+  auto store = store::Store::Open(**kv, StreamOf(cell), StoreOptionsOf(config), &report);
   if (!store) return fmt::format("the store {} cannot be read: {}", path, Message(store.error()));
   stress::ImportOptions options;
   options.over_existing = o.over_existing;

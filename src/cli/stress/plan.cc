@@ -14,9 +14,9 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 // What a store takes beside its messages: write-ahead logs that are kept, tables being rewritten.
-constexpr std::uint64_t kStoreOverhead = 600 * kMiB;
-// A message stands in two boxes, and for a while in the write-ahead log too.
-constexpr std::uint64_t kBytesPerMessage = 2 * 2 * 40;
+constexpr std::uint64_t kStoreOverhead = 400 * kMiB;
+// What a message takes beside its body, in two boxes.
+constexpr std::uint64_t kBytesPerMessage = 64;
 constexpr std::uint64_t kLeastMemory = 64 * kMiB;
 constexpr std::uint64_t kMostMemory = 2048 * kMiB;
 constexpr std::uint64_t kSpareFiles = 1024;  // of a process: tables, logs, links
@@ -57,7 +57,8 @@ class Planner {
     Servers(&plan);
     for (CellId cell = 0; cell < o_.spec.cells; ++cell) plan.loads.push_back(Load(cell, &plan));
     plan.disk_bytes = plan.stores.size() * kStoreOverhead +
-                      stress::TotalMessages(o_.spec) * (kBytesPerMessage + 4 * o_.spec.body_bytes) +
+                      stress::TotalMessages(o_.spec) *
+                          (kBytesPerMessage + 2 * std::uint64_t{o_.spec.body_bytes}) +
                       stress::TotalRelations(o_.spec) * 20;
     plan.deadline = o_.deadline > 0
                         ? o_.deadline
