@@ -5,13 +5,15 @@
 
 namespace baiwan::cli {
 
+Command StressCommand();
 Command ServeCommand();
 Command RegistryCommand();
+Command MonitorCommand();
 Command SuperviseCommand();
 Command GenerateCommand();
 Command ImportCommand();
 Command DriveCommand();
-Command StressCommand();
+Command TopCommand();
 Command ConfigCommand();
 
 }  // namespace baiwan::cli

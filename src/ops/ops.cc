@@ -120,6 +120,7 @@ void Ops::WriteProcess(MetricsSink& sink) const {
   sink.Counter("process_cpu_user_seconds_total", "CPU time in user mode", Seconds(usage.ru_utime));
   sink.Counter("process_cpu_system_seconds_total", "CPU time in the kernel",
                Seconds(usage.ru_stime));
+  sink.Gauge("process_id", "number of the process on its machine", static_cast<double>(getpid()));
   sink.Gauge("process_resident_bytes", "memory in use", ResidentBytes());
   sink.Gauge("process_uptime_seconds", "since the start of this process",
              static_cast<double>(node_.clock.Monotonic() - started_) / kSecond);

@@ -1,0 +1,49 @@
+// Who should be there and who is: "services alive of expected", as processes.
+//
+// Expected is what the operator says, or else everybody who has been seen. A load client that was
+// done when it left the registry is expected no more.
+//
+// Pure. Bounds: remembers at most kMaxKnown processes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "monitor/processes.h"
+
+namespace baiwan::monitor {
+
+class RollCall {
+ public:
+  static constexpr std::size_t kMaxKnown = 10'000;
+
+  // `expected` 0: whoever has been seen.
+  explicit RollCall(std::uint32_t expected = 0) : told_(expected) {}
+
+  void Take(const std::vector<Look>& looks);
+
+  std::uint32_t alive() const { return alive_; }
+  std::uint32_t expected() const;
+  // Names of those seen before who do not answer now.
+  const std::vector<std::string>& missing() const { return missing_; }
+
+ private:
+  struct Known {
+    std::string name;
+    bool answers = false;
+    bool done = false;  // a load client all of whose users are finished
+  };
+
+  const std::uint32_t told_;
+  std::map<std::string, Known> known_;
+  std::uint32_t alive_ = 0;
+  std::uint32_t left_ = 0;  // load clients that were done and are gone
+  std::vector<std::string> missing_;
+};
+
+// A load client that has nothing left to do.
+bool IsDone(const Values& values);
+
+}  // namespace baiwan::monitor
