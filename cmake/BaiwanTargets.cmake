@@ -1,7 +1,8 @@
 # How every folder under src/ becomes a library and a test program.
 #
 #   baiwan_library(NAME DEPS dep...)      all *.cc of this folder (and of the SUBDIRS named), tests left out
-#   baiwan_tests(NAME LABEL label DEPS …) all *_test.cc of the same folders, as one program, each case known to ctest
+#   baiwan_tests(NAME LABEL label DEPS …) all *_test.cc of the same folders, as one program, each case known to ctest;
+#                                         the target tests_LABEL builds all programs of a label
 #
 # Sources are found by pattern, so that a new file needs no edit here.
 
@@ -56,6 +57,10 @@ function(baiwan_tests NAME)
   endif()
   add_executable(${NAME} ${tests})
   target_link_libraries(${NAME} PRIVATE baiwan_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  if(NOT TARGET tests_${ARG_LABEL})
+    add_custom_target(tests_${ARG_LABEL})
+  endif()
+  add_dependencies(tests_${ARG_LABEL} ${NAME})
   include(GoogleTest)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
