@@ -56,6 +56,8 @@ class Planner {
                                "--interval",     FormatDuration(o_.monitor_interval)};
     Servers(&plan);
     for (CellId cell = 0; cell < o_.spec.cells; ++cell) plan.loads.push_back(Load(cell, &plan));
+    plan.registry_at = registry_;
+    plan.processes = static_cast<std::uint32_t>(2 + plan.servers.size() + plan.loads.size());
     plan.disk_bytes = plan.stores.size() * kStoreOverhead +
                       stress::TotalMessages(o_.spec) *
                           (kBytesPerMessage + 2 * std::uint64_t{o_.spec.body_bytes}) +
@@ -121,8 +123,6 @@ class Planner {
       import.child.notifies_ready = false;
       plan->imports.push_back(std::move(import));
     }
-    plan->services +=
-        count * static_cast<std::uint32_t>(1 + std::count(roles.begin(), roles.end(), ','));
     plan->servers.push_back(std::move(p));
   }
 

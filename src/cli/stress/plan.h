@@ -58,7 +58,8 @@ struct StressPlan {
   std::vector<std::string> ledgers;  // files
   std::uint64_t disk_bytes = 0;      // that the run will need, about
   Nanos deadline = 0;                // of the run phase
-  std::uint32_t services = 0;        // that the registry should come to know
+  std::uint32_t processes = 0;       // that should be there while users play
+  Endpoint registry_at;
 };
 
 // What is wrong with the options themselves, or nothing.

@@ -99,7 +99,7 @@ bool StressRun::Import() {
 
 bool StressRun::StartServers() {
   const Nanos begin = Now();
-  if (!StartChild(plan_.registry)) return false;
+  if (!StartChild(plan_.registry) || !StartChild(plan_.monitor)) return false;
   for (const PlannedProcess& server : plan_.servers) {
     if (!StartChild(server)) return false;
   }
@@ -110,13 +110,25 @@ bool StressRun::StartServers() {
     });
   };
   if (Until(ready, kStartWithin) != Wait::kYes) return false;
-  Say(fmt::format("{} processes serve after {:.1f} s", plan_.servers.size() + 1,
+  Say(fmt::format("{} processes serve after {:.1f} s", plan_.servers.size() + 2,
                   static_cast<double>(Now() - begin) / kSecond));
   return true;
 }
 
+void StressRun::ShowBoard() {
+  directory_ = std::make_unique<registry::RegistryClient>(
+      runtime_->node(), registry::ClientOptions{.registry = plan_.registry_at});
+  monitor::BoardFeedOptions options;
+  options.expected = plan_.processes;
+  options.poll.registry = plan_.registry_at;
+  board_ = std::make_unique<monitor::BoardFeed>(runtime_->node(), *directory_, options, [this] {
+    if (board_->state().users > 0) screen_.Draw(board_->state());
+  });
+}
+
 StressRun::Wait StressRun::PlayUsers() {
   const Nanos begin = Now();
+  ShowBoard();
   for (const PlannedProcess& load : plan_.loads) {
     if (!StartChild(load)) return Wait::kFailed;
   }
@@ -127,6 +139,9 @@ StressRun::Wait StressRun::PlayUsers() {
     });
   };
   const Wait wait = Until(finished, plan_.deadline);
+  board_.reset();
+  directory_.reset();
+  screen_.Keep();
   const double seconds = static_cast<double>(Now() - begin) / kSecond;
   if (wait == Wait::kYes) {
     Say(fmt::format("every user is finished after {:.1f} s: {:.0f} messages/s", seconds,

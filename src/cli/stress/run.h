@@ -15,6 +15,9 @@
 #include "cli/runtime.h"
 #include "cli/stress/folder.h"
 #include "cli/stress/plan.h"
+#include "monitor/board_feed.h"
+#include "monitor/board_screen.h"
+#include "registry/client.h"
 #include "supervise/stop_signals.h"
 #include "supervise/supervisor.h"
 
@@ -46,6 +49,7 @@ class StressRun {
   void OnEvent(const supervise::Event& event);
   void TellLog(const std::string& child);
   void Say(const std::string& line);
+  void ShowBoard();
   bool Fail(const std::string& sentence);
 
   const StressOptions& options_;
@@ -54,6 +58,9 @@ class StressRun {
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<RunFolder> folder_;
   StressPlan plan_;
+  std::unique_ptr<registry::RegistryClient> directory_;
+  std::unique_ptr<monitor::BoardFeed> board_;
+  monitor::BoardScreen screen_{stderr};
   std::unique_ptr<supervise::Supervisor> supervisor_;
   std::mutex mutex_;
   std::string broken_;  // the child that cannot go on, under mutex_
