@@ -136,13 +136,15 @@ void Grid(const BoardState& s, const BoardStyle& style, std::size_t most_lines, 
   for (std::size_t i = 0; i < shown; ++i) {
     const BoardState::Cell& cell = s.cells[i];
     if (i % columns > 0) paint.Put("   ");
+    const bool last = i % columns == columns - 1 || i + 1 == shown;
     const std::string change = !cell.answers     ? "down"
                                : cell.gained > 0 ? "+" + WithCommas(cell.gained)
                                                  : "";
     paint.Put(fmt::format("{:<{}} ", cell.where, where), Colour::kDim)
-        .Put(fmt::format("{:>{}} ", WithCommas(cell.finished), finished))
-        .Put(fmt::format("{:<{}}", change, gained), cell.answers ? Colour::kGreen : Colour::kRed);
-    if (i % columns == columns - 1 || i + 1 == shown) paint.EndLine();
+        .Put(fmt::format("{:>{}}", WithCommas(cell.finished), finished))
+        .Put(last && change.empty() ? "" : fmt::format(" {:<{}}", change, last ? 0 : gained),
+             cell.answers ? Colour::kGreen : Colour::kRed);
+    if (last) paint.EndLine();
   }
   if (shown == s.cells.size()) return;
   paint.Put(fmt::format("and {} more", s.cells.size() - shown), Colour::kDim);

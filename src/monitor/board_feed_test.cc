@@ -1,0 +1,169 @@
+#include "monitor/board_feed.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace baiwan::monitor {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Pair;
+
+Look Answer(const std::string& role, const std::string& name, CellId cell, Values values) {
+  Look look;
+  look.process.name = name;
+  look.process.cell = cell;
+  look.process.roles = {role};
+  if (role == "cell") look.process.roles = {"gateway", "relay"};
+  look.process.endpoint = look.process.ops = {"127.0.0.1", static_cast<std::uint16_t>(9500 + cell)};
+  look.values = std::move(values);
+  return look;
+}
+Look Silent(const std::string& role, const std::string& name, CellId cell) {
+  Look look = Answer(role, name, cell, {});
+  look.error = "nobody listens there";
+  return look;
+}
+Values Load(double users, double finished, double uptime = 0) {
+  return {{"drive_users", users},
+          {"drive_users_started_total", finished + 1},
+          {"drive_users_finished_total", finished},
+          {"drive_messages", users * 10},
+          {"drive_stored_total", finished * 10 + 5},
+          {"drive_delivered_total", finished * 10},
+          {"process_uptime_seconds", uptime}};
+}
+Values Server(double stored, double cpu) {
+  return {{"stored_total", stored},
+          {"delivered_total", stored / 2},
+          {"process_cpu_user_seconds_total", cpu},
+          {"refused_total{reason=\"window\"}", stored / 100}};
+}
+
+TEST(BoardKeeper, SumsCellsAndTakesRatesBetweenTwoLooks) {
+  BoardKeeper keeper;
+  keeper.Take(
+      {Answer("cell", "cell-0", 0, Server(1000, 1)), Answer("load", "drive-0", 0, Load(50, 10)),
+       Answer("load", "drive-1", 1, Load(50, 20))},
+      100 * kSecond, {});
+  keeper.Take(
+      {Answer("cell", "cell-0", 0, Server(4000, 4)), Answer("load", "drive-0", 0, Load(50, 13)),
+       Answer("load", "drive-1", 1, Load(50, 20))},
+      103 * kSecond, {});
+  const BoardState& s = keeper.state();
+  EXPECT_EQ(s.users, 100U);
+  EXPECT_EQ(s.finished, 33U);
+  EXPECT_EQ(s.messages, 1000U);
+  EXPECT_EQ(s.stored, 340U);
+  EXPECT_EQ(s.delivered, 330U);
+  EXPECT_EQ(s.stored_rate, 1000);
+  EXPECT_EQ(s.delivered_rate, 500);
+  EXPECT_EQ(s.refused, 40U);
+  EXPECT_EQ(s.refused_rate, 10);
+  EXPECT_THAT(s.reasons, ElementsAre(Pair("window", 40U)));
+  ASSERT_EQ(s.cells.size(), 2U);
+  EXPECT_EQ(s.cells[0].where, "127.0.0.1:9500");
+  EXPECT_EQ(s.cells[0].gained, 3U);
+  ASSERT_EQ(s.roles.size(), 2U);
+  EXPECT_EQ(s.roles[0].name, "cell");
+  EXPECT_EQ(s.roles[0].cores, 1);
+}
+
+TEST(BoardKeeper, ARestartedProcessGivesNoNegativeRateAndASilentOneKeepsItsNumbers) {
+  BoardKeeper keeper;
+  keeper.Take(
+      {Answer("cell", "cell-0", 0, Server(4000, 4)), Answer("load", "drive-0", 0, Load(50, 13))},
+      100 * kSecond, {});
+  keeper.Take({Answer("cell", "cell-0", 0, Server(300, 1)), Silent("load", "drive-0", 0)},
+              101 * kSecond, {});
+  EXPECT_EQ(keeper.state().stored_rate, 300);
+  EXPECT_EQ(keeper.state().finished, 13U);
+  EXPECT_FALSE(keeper.state().cells[0].answers);
+  EXPECT_EQ(keeper.state().alive, 1U);
+  EXPECT_EQ(keeper.state().expected, 2U);
+  EXPECT_THAT(keeper.state().missing, ElementsAre("drive-0"));
+}
+
+TEST(BoardKeeper, SecondsCountFromTheFirstUserAndStandStillAtTheEnd) {
+  BoardKeeper keeper;
+  keeper.Take({Answer("cell", "cell-0", 0, Server(0, 0))}, 100 * kSecond, {});
+  EXPECT_EQ(keeper.state().seconds, 0);
+  // Looked at for the first time when it has run for 20 s.
+  keeper.Take({Answer("load", "drive-0", 0, Load(50, 13, 20))}, 110 * kSecond, {});
+  EXPECT_EQ(keeper.state().seconds, 20);
+  keeper.Take({Answer("load", "drive-0", 0, Load(50, 50, 25))}, 115 * kSecond, {});
+  EXPECT_EQ(keeper.state().seconds, 25);
+  EXPECT_TRUE(keeper.state().done());
+  keeper.Take({Answer("load", "drive-0", 0, Load(50, 50, 35))}, 125 * kSecond, {});
+  EXPECT_EQ(keeper.state().seconds, 25);
+}
+
+TEST(BoardKeeper, ALoadClientThatLeftWhenItWasDoneIsNotMissing) {
+  BoardKeeper keeper;
+  keeper.Take(
+      {Answer("load", "drive-0", 0, Load(50, 50)), Answer("load", "drive-1", 1, Load(50, 49))},
+      kSecond, {});
+  keeper.Take({}, 2 * kSecond, {});
+  EXPECT_THAT(keeper.state().missing, ElementsAre("drive-1"));
+  EXPECT_EQ(keeper.state().expected, 1U);
+  EXPECT_EQ(keeper.state().finished, 99U);  // and stays on the board
+  EXPECT_TRUE(keeper.state().cells[0].answers);
+  BoardKeeper told(5);
+  told.Take({Answer("load", "drive-0", 0, Load(50, 50))}, kSecond, {});
+  EXPECT_EQ(told.state().expected, 5U);
+  told.Take({}, 2 * kSecond, {});
+  EXPECT_EQ(told.state().expected, 4U);
+}
+
+TEST(BoardKeeper, CellsOfOneProcessCountItsCpuOnce) {
+  BoardKeeper keeper;
+  for (int i = 0; i < 2; ++i) {
+    Values a = Server(100 * i, 2.0 * i);
+    a["process_id"] = 4711;
+    Values b = Server(100 * i, 2.0 * i);
+    b["process_id"] = 4711;
+    keeper.Take({Answer("cell", "cell-0", 0, a), Answer("cell", "cell-1", 1, b)}, (1 + i) * kSecond,
+                {});
+  }
+  EXPECT_EQ(keeper.state().stored_rate, 200);
+  ASSERT_EQ(keeper.state().roles.size(), 1U);
+  EXPECT_EQ(keeper.state().roles[0].processes, 1U);
+  EXPECT_EQ(keeper.state().roles[0].cores, 2);
+}
+
+TEST(BoardKeeper, ABackendThatIsNotOursIsSeenThroughItsClients) {
+  BoardKeeper keeper;
+  keeper.Take({Answer("load", "drive-0", 0, Load(50, 10))}, kSecond, {});
+  keeper.Take({Answer("load", "drive-0", 0, Load(50, 20))}, 2 * kSecond, {});
+  EXPECT_EQ(keeper.state().stored_rate, 100);
+  EXPECT_EQ(keeper.state().delivered_rate, 100);
+}
+
+TEST(BoardKeeper, AbsurdNumbersStayNumbers) {
+  BoardKeeper keeper;
+  Values absurd = {{"drive_users", 1e300},           {"drive_users_finished_total", -5},
+                   {"drive_messages", 1e300},        {"process_uptime_seconds", 1e300},
+                   {"drive_users_started_total", 1}, {"refused_total{reason=\"x\"}", 1e300}};
+  for (int i = 1; i < 4; ++i) {
+    keeper.Take({Answer("load", "a", 0, absurd), Answer("load", "b", 1, absurd)}, i * kSecond, {});
+  }
+  EXPECT_EQ(keeper.state().finished, 0U);
+  EXPECT_LE(keeper.state().seconds, 1e10);
+  EXPECT_FALSE(RenderBoard(keeper.state(), {80, 0, true, true}).empty());
+}
+
+TEST(Processes, ServicesWithOneOpsAddressAreOneProcess) {
+  std::vector<registry::Service> services(4);
+  services[0] = {"gateway", "cell-0", 0, {"127.0.0.1", 9500}, 9500, 5, {}};
+  services[1] = {"relay", "cell-0", 0, {"127.0.0.1", 11000}, 9500, 5, {}};
+  services[2] = {"load", "drive-0", 0, {"127.0.0.1", 7000}, 0, 6, {}};
+  services[3] = {"gateway", "cell-1", 1, {"127.0.0.2", 9500}, 9500, 7, {}};
+  const auto processes = ProcessesOf(services, Endpoint{"127.0.0.1", 8089});
+  std::vector<std::string> ids;
+  for (const Process& p : processes) ids.push_back(p.id() + " " + p.kind());
+  EXPECT_THAT(ids, ElementsAre("gateway+relay/0/cell-0 cell", "gateway/1/cell-1 gateway",
+                               "load/0/drive-0 load", "registry/0/registry registry"));
+}
+
+}  // namespace
+}  // namespace baiwan::monitor
