@@ -1,5 +1,7 @@
 #include "cell/host.h"
 
+#include <algorithm>
+
 #include "cell/gateway/logic_link.h"
 #include "cell/logic/server.h"
 #include "cell/relay/logic_link.h"
@@ -31,12 +33,13 @@ CellHost::CellHost(NodeContext& node, const HostOptions& options,
       ops_service_(ops_) {}
 
 CellHost::~CellHost() {
-  // Servers and links first: nothing may come in while the roles go.
+  // Who waits at the gateway is told while there are connections to tell it over. Then servers and
+  // links: nothing may come in while the roles go.
+  if (gateway_ != nullptr) gateway_->SetLogic(nullptr);
   http_.reset();
   gateway_link_.reset();
   relay_link_.reset();
   logic_server_.reset();
-  if (gateway_ != nullptr) gateway_->SetLogic(nullptr);
   if (relay_ != nullptr) relay_->Detach();
   if (logic_ != nullptr) logic_->SetRelay(nullptr);
 }
@@ -68,6 +71,9 @@ Result<bool, std::string> CellHost::Build(store::Store* store) {
   if (o.gateway) {
     GatewayOptions gateway_options = o.gateway_options;
     gateway_options.cell = o.cell;
+    // A stream tells that it can be written to again only if it had half of max_unsent to send.
+    gateway_options.push_high_water =
+        std::max(gateway_options.push_high_water, o.http_limits.websocket.max_unsent / 2);
     gateway_ = std::make_unique<Gateway>(
         node_, gateway_options, table_, [this](CellId cell) { return GatewayAddress(cell); },
         [this](net::HttpExchange& exchange) { return ops_.Handle(exchange); });
@@ -159,8 +165,12 @@ std::string CellHost::GatewayAddress(CellId cell) const {
 void CellHost::Stop(std::function<void()> done) {
   http_->StopAccepting();
   directory_->Withdraw([this, done = std::move(done)]() mutable {
-    if (logic_ == nullptr) return done();
-    logic_->Drain(std::move(done));
+    const auto close = [this, done = std::move(done)] {
+      if (gateway_ != nullptr) gateway_->SetLogic(nullptr);  // says goodbye to its connections
+      done();
+    };
+    if (logic_ == nullptr) return close();
+    logic_->Drain(close);
   });
 }
 

@@ -60,8 +60,9 @@ Gateway::Entry& Gateway::NewEntry(Kind kind, SessionId* id) {
   Entry& entry = *entries_[index];
   entry.kind = kind;
   entry.left = 1;
-  entry.status = 200;
-  entry.results.clear();
+  entry.many = false;
+  entry.stored = 0;
+  entry.refused.clear();
   entry.generation = (entry.generation + 1) & kPlaceMask;
   ++(kind == Kind::kWebSocket ? websockets_ : requests_);
   *id = (SessionId{entry.generation} << kPlaceBits) | (index + 1);
@@ -92,6 +93,7 @@ void Gateway::Ask(net::HttpExchange& exchange, Kind kind, UserId user, wire::Cli
   Entry& entry = NewEntry(kind, &id);
   entry.user = user;
   entry.left = answers;
+  entry.many = answers > 1;
   entry.exchange = &exchange;
   entry.deadline = node_.clock.Monotonic() + options_.request_timeout;
   frame.set_request_id(1);
@@ -107,21 +109,28 @@ void Gateway::ToClient(SessionId session, const wire::ServerFrame& frame) {
     entry->socket->Send(frame);
     return;
   }
-  if (entry->left > 1 || !entry->results.empty()) {
-    CollectResult(*entry, frame);
-    if (--entry->left > 0) return;
-  }
   net::HttpExchange& exchange = *entry->exchange;
   const Kind kind = entry->kind;
-  text_.clear();
-  int status = entry->status;
-  if (!entry->results.empty()) {
-    text_ = "{\"results\":[" + entry->results + "]}";
+  if (!entry->many) {
     Free(*entry, IndexOf(session));
-    return exchange.Reply(status, kJson, text_);
+    return Answer(exchange, kind, frame);
   }
+  entry->stored = std::max<Seq>(entry->stored, frame.stored());
+  for (const wire::Refusal& refusal : frame.refusals()) entry->refused.push_back(refusal);
+  if (--entry->left > 0) return;
+  const std::vector<wire::Refusal> refused = std::move(entry->refused);
+  const Seq stored = entry->stored;
   Free(*entry, IndexOf(session));
-  if (frame.refusals_size() > 0) return RefuseWith(exchange, frame.refusals(0));
+  AnswerMany(exchange, stored, refused);
+}
+
+void Gateway::Answer(net::HttpExchange& exchange, Kind kind, const wire::ServerFrame& frame) {
+  text_.clear();
+  if (frame.refusals_size() > 0) {
+    AppendRefusalJson(frame.refusals(0), &text_);
+    return RefuseWith(exchange, frame.refusals(0), text_);
+  }
+  int status = 200;
   switch (kind) {
     case Kind::kChat:
       return exchange.Reply(200, "text/plain", "OK");
@@ -145,31 +154,33 @@ void Gateway::ToClient(SessionId session, const wire::ServerFrame& frame) {
   exchange.Reply(status, kJson, text_);
 }
 
-void Gateway::CollectResult(Entry& entry, const wire::ServerFrame& frame) {
-  if (!entry.results.empty()) entry.results.push_back(',');
-  if (frame.refusals_size() > 0) {
-    // The request as a whole answers with the first thing that went wrong.
-    if (entry.status == 200) entry.status = StatusOf(frame.refusals(0).reason());
-    AppendRefusalJson(frame.refusals(0), &entry.results);
-  } else {
-    entry.results += "{\"stored\":" + std::to_string(frame.stored()) + "}";
-  }
+// The request as a whole answers with the first refusal; the body lists them all.
+void Gateway::AnswerMany(net::HttpExchange& exchange, Seq stored,
+                         const std::vector<wire::Refusal>& refused) {
+  text_.clear();
+  AppendResultsJson(stored, refused, &text_);
+  if (refused.empty()) return exchange.Reply(201, kJson, text_);
+  RefuseWith(exchange, refused.front(), text_);
 }
 
-void Gateway::Refuse(net::HttpExchange& exchange, wire::Reason reason, std::string_view detail) {
+void Gateway::Refuse(net::HttpExchange& exchange, wire::Reason reason, std::string_view detail,
+                     net::Headers extra) {
   wire::Refusal refusal;
   refusal.set_reason(reason);
   refusal.set_detail(detail.data(), detail.size());
-  RefuseWith(exchange, refusal);
-}
-
-void Gateway::RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal) {
-  ++counters_.refused;
-  const int status = StatusOf(refusal.reason());
   std::string body;
   AppendRefusalJson(refusal, &body);
-  net::Headers extra;
-  if (status == 429 || status == 503) extra.emplace_back("Retry-After", "1");
+  RefuseWith(exchange, refusal, body, std::move(extra));
+}
+
+void Gateway::RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal,
+                         std::string_view body, net::Headers extra) {
+  ++counters_.refused;
+  const int status = StatusOf(refusal.reason());
+  if (status == 429 || status == 503) {
+    // Whole seconds are all that this header can say.
+    extra.emplace_back("Retry-After", std::to_string(std::max(1U, (refusal.retry_after_ms() + 999) / 1000)));
+  }
   exchange.Reply(status, kJson, body, extra);
 }
 
@@ -199,15 +210,23 @@ void Gateway::Sweep() {
 
 // ---------------------------------------------------------------- WebSockets
 
-void Gateway::Connect(net::HttpExchange& exchange, std::string_view query) {
-  if (!exchange.request().wants_websocket) {
-    return Refuse(exchange, wire::REASON_BAD_REQUEST, "this path takes WebSocket connections");
+void Gateway::ServeConnect(net::HttpExchange& exchange, const PathVars&) {
+  const std::string_view query = exchange.request().query;
+  // A client that says here who it is going to be is sent to the right gateway before it upgrades.
+  std::string text;
+  UserId user = 0;
+  if (net::QueryValue(query, "user", &text) &&
+      (!ParseUser(exchange, text, &user) || !Here(exchange, user))) {
+    return;
   }
-  if (logic_ == nullptr) return Refuse(exchange, wire::REASON_NOT_READY);
   std::string format;
   if (net::QueryValue(query, "format", &format) && format != "json" && format != "binary") {
     return Refuse(exchange, wire::REASON_BAD_REQUEST, "format is json or binary");
   }
+  if (!exchange.request().wants_websocket) {
+    return Refuse(exchange, wire::REASON_BAD_REQUEST, "this path takes WebSocket connections");
+  }
+  if (logic_ == nullptr) return Refuse(exchange, wire::REASON_NOT_READY);
   SessionId id = 0;
   Entry& entry = NewEntry(Kind::kWebSocket, &id);
   entry.user = 0;
@@ -230,20 +249,34 @@ void Gateway::OnSocketFrame(SessionId id, wire::ClientFrame& frame) {
   if (static_cast<std::uint32_t>(frame.submits_size()) > options_.max_submits_per_frame) {
     return socket.Close(1008, "too many messages in one frame");
   }
-  if (entry.user == 0) {
-    if (!frame.has_connect()) return socket.Close(1008, "the first frame is a connect");
-    const UserId user = frame.connect().user();
-    if (user == 0 || user > kMaxUserId) return socket.Close(1008, "no user has that number");
-    if (const CellId cell = table_.CellOf(user); cell != options_.cell) {
-      ++counters_.redirected;
-      return socket.Close(1008, "served by " + gateway_of_(cell));
-    }
-    entry.user = user;
-  } else if (frame.has_connect()) {
-    return socket.Close(1008, "connect comes once");
+  if (entry.user == 0 ? !Introduce(entry, frame) : frame.has_connect()) {
+    return socket.Close(1008, "connect comes once, and first");  // unless it is closed already
   }
   if (logic_ == nullptr) return socket.Close(1012, "the cell is restarting");
   logic_->FromClient(*this, id, entry.user, frame);
+}
+
+// The first frame of a connection: who it is. False, and closed, if it is nobody of ours.
+bool Gateway::Introduce(Entry& entry, const wire::ClientFrame& frame) {
+  if (!frame.has_connect()) return false;
+  const UserId user = frame.connect().user();
+  if (user == 0 || user > kMaxUserId) {
+    entry.socket->Close(1008, "no user has that number");
+    return false;
+  }
+  const CellId cell = table_.CellOf(user);
+  if (cell == options_.cell) {
+    entry.user = user;
+    return true;
+  }
+  ++counters_.redirected;
+  const std::string gateway = gateway_of_(cell);
+  if (gateway.empty()) {
+    entry.socket->Close(1013, "this user's gateway is not known yet");
+  } else {
+    entry.socket->Close(1008, "this user is served by " + gateway);
+  }
+  return false;
 }
 
 void Gateway::OnSocketPaused(SessionId id, bool paused) {

@@ -9,6 +9,7 @@
 // closed with 1012; a request that is not answered in time gets 504.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,7 +30,6 @@ struct GatewayOptions {
   CellId cell = 0;
   std::uint32_t max_requests = 8192;  // HTTP requests that wait for the logic server
   std::uint32_t max_submits_per_frame = 1024;
-  std::uint32_t max_body = 64 << 10;  // bytes of a message
   Nanos request_timeout = 5 * kSecond;
   std::size_t push_high_water = 512 << 10;  // unsent bytes at which pushes stop
 };
@@ -49,6 +49,12 @@ using ExtraRoutes = std::function<bool(net::HttpExchange&)>;
 // The address of the gateway that serves a cell, "host:port"; empty if nobody knows.
 using GatewayOf = std::function<std::string(CellId)>;
 
+// What docs/openapi.yaml describes: a method and a path with its variable parts in braces.
+struct RouteName {
+  std::string_view method;
+  std::string_view path;
+};
+
 class Gateway final : public net::HttpService, public ClientPort, public MetricsSource {
  public:
   Gateway(NodeContext& node, const GatewayOptions& options, const placement::PlacementTable& table,
@@ -57,6 +63,8 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
 
   // The logic server of this cell; null while it is away.
   void SetLogic(LogicPort* logic);
+  // Everything that is served here but for the extra routes.
+  static std::vector<RouteName> Routes();
 
   // net::HttpService
   void OnRequest(net::HttpExchange& exchange) override;
@@ -81,37 +89,48 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
     Nanos deadline = 0;
     net::HttpExchange* exchange = nullptr;
     std::unique_ptr<Socket> socket;
-    std::string results;  // of several messages, JSON so far
-    int status = 200;
+    bool many = false;  // a list of messages, answered together
+    Seq stored = 0;
+    std::vector<wire::Refusal> refused;  // of many
   };
 
   // routes.cc
-  void Route(net::HttpExchange& exchange, std::string_view path, std::string_view query);
-  void RouteApi(net::HttpExchange& exchange, std::string_view rest, std::string_view query);
-  void RouteV1(net::HttpExchange& exchange, std::string_view rest, std::string_view query);
-  void RouteUser(net::HttpExchange& exchange, UserId user, std::string_view what,
-                 std::string_view query);
-  void Chat(net::HttpExchange& exchange, std::string_view user, std::string_view peer,
-            std::string_view send_id, std::string_view query);
-  void ReadBoxOf(net::HttpExchange& exchange, UserId user, wire::BoxName box,
-                 std::string_view query);
-  void PostMessages(net::HttpExchange& exchange, UserId user);
-  void PutCursor(net::HttpExchange& exchange, UserId user);
-  void Connect(net::HttpExchange& exchange, std::string_view query);
+  using PathVars = std::array<std::string_view, 3>;  // a path's variable parts
+  struct Route {
+    std::string_view method;
+    std::string_view path;
+    void (Gateway::*serve)(net::HttpExchange& exchange, const PathVars& vars);
+  };
+  static const Route kRoutes[];
+  static bool Match(std::string_view pattern, std::string_view path, PathVars* vars);
+  void ServeUser(net::HttpExchange& exchange, const PathVars& vars);
+  void ServeChat(net::HttpExchange& exchange, const PathVars& vars);
+  void ServeInbox(net::HttpExchange& exchange, const PathVars& vars);
+  void ServeOutbox(net::HttpExchange& exchange, const PathVars& vars);
+  void ServeMessages(net::HttpExchange& exchange, const PathVars& vars);
+  void ServeCursor(net::HttpExchange& exchange, const PathVars& vars);
+  void ServeConnect(net::HttpExchange& exchange, const PathVars& vars);
+  void ServeNotBuilt(net::HttpExchange& exchange, const PathVars& vars);
+  void ReadBoxOf(net::HttpExchange& exchange, std::string_view user, wire::BoxName box);
   // Elsewhere or nowhere: answers and returns false.
   bool Here(net::HttpExchange& exchange, UserId user);
-  bool NeedMethod(net::HttpExchange& exchange, std::string_view method);
+  bool ParseUser(net::HttpExchange& exchange, std::string_view text, UserId* user);
 
   void Ask(net::HttpExchange& exchange, Kind kind, UserId user, wire::ClientFrame& frame,
            std::uint32_t answers = 1);
-  void CollectResult(Entry& entry, const wire::ServerFrame& frame);
-  void Refuse(net::HttpExchange& exchange, wire::Reason reason, std::string_view detail = {});
-  void RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal);
+  void Answer(net::HttpExchange& exchange, Kind kind, const wire::ServerFrame& frame);
+  void AnswerMany(net::HttpExchange& exchange, Seq stored,
+                  const std::vector<wire::Refusal>& refused);
+  void Refuse(net::HttpExchange& exchange, wire::Reason reason, std::string_view detail = {},
+              net::Headers extra = {});
+  void RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal,
+                  std::string_view body, net::Headers extra = {});
 
   Entry& NewEntry(Kind kind, SessionId* id);
   Entry* Find(SessionId id);
   void Free(Entry& entry, std::uint32_t index);
   void OnSocketFrame(SessionId id, wire::ClientFrame& frame);
+  bool Introduce(Entry& entry, const wire::ClientFrame& frame);
   void OnSocketPaused(SessionId id, bool paused);
   void OnSocketClosed(SessionId id);
   void Sweep();

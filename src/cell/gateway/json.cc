@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cell/logic/logic.h"
+#include "net/utf8.h"
 
 namespace baiwan::cell {
 namespace {
@@ -19,6 +20,13 @@ void AppendNumber(std::uint64_t v, std::string* out) {
 void AppendField(std::string_view name, std::uint64_t v, std::string* out) {
   out->append(name);
   AppendNumber(v, out);
+}
+
+int Base64Digit(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 // A whole number 1 … max of a JSON object; ids may also come as decimal strings, as the source
@@ -93,7 +101,7 @@ void AppendPageJson(const wire::BoxPage& page, std::string* out) {
     AppendField(",\"send_id\":", m.send_id(), out);
     AppendField(",\"sender\":\"", m.sender(), out);
     AppendField("\",\"receiver\":\"", m.receiver(), out);
-    if (IsUtf8(m.body())) {
+    if (net::IsUtf8(m.body())) {
       out->append("\",\"body\":");
       AppendJsonString(m.body(), out);
     } else {
@@ -153,33 +161,22 @@ void AppendJsonString(std::string_view text, std::string* out) {
   out->push_back('"');
 }
 
-// The well-formed sequences of the Unicode standard, table 3-7.
-bool IsUtf8(std::string_view text) {
-  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
-  const auto* end = p + text.size();
-  const auto tail = [&](int n, unsigned char low, unsigned char high) {
-    if (end - p <= n || p[1] < low || p[1] > high) return false;
-    for (int i = 2; i <= n; ++i) {
-      if ((p[i] & 0xC0) != 0x80) return false;
+void AppendResultsJson(Seq stored, const std::vector<wire::Refusal>& refused, std::string* out) {
+  AppendField("{\"stored\":", stored, out);
+  if (!refused.empty()) {
+    // The first one's fields stand at the top as well, as in the answer to a single message.
+    std::string first;
+    AppendRefusalJson(refused.front(), &first);
+    out->push_back(',');
+    out->append(first, 1, first.size() - 2);
+    out->append(",\"refused\":[");
+    for (const wire::Refusal& refusal : refused) {
+      if (&refusal != &refused.front()) out->push_back(',');
+      AppendRefusalJson(refusal, out);
     }
-    p += n + 1;
-    return true;
-  };
-  while (p < end) {
-    const unsigned char c = *p;
-    if (c < 0x80) {
-      ++p;
-    } else if (c >= 0xC2 && c <= 0xDF) {
-      if (!tail(1, 0x80, 0xBF)) return false;
-    } else if (c >= 0xE0 && c <= 0xEF) {
-      if (!tail(2, c == 0xE0 ? 0xA0 : 0x80, c == 0xED ? 0x9F : 0xBF)) return false;
-    } else if (c >= 0xF0 && c <= 0xF4) {
-      if (!tail(3, c == 0xF0 ? 0x90 : 0x80, c == 0xF4 ? 0x8F : 0xBF)) return false;
-    } else {
-      return false;
-    }
+    out->push_back(']');
   }
-  return true;
+  out->push_back('}');
 }
 
 std::string Base64(std::string_view data) {
@@ -191,17 +188,25 @@ std::string Base64(std::string_view data) {
   return out;
 }
 
+// Strict: one spelling for each value, so no spaces, full padding, and no bits left over.
 bool Base64Decode(std::string_view text, std::string* out) {
-  if (text.size() % 4 != 0 || text.size() > (1U << 30)) return false;
-  out->assign(text.size() / 4 * 3, '\0');
-  const int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out->data()),
-                                reinterpret_cast<const unsigned char*>(text.data()),
-                                static_cast<int>(text.size()));
-  if (n < 0) return false;
-  std::size_t padding = 0;
-  while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-  out->resize(static_cast<std::size_t>(n) - padding);
-  return true;
+  out->clear();
+  if (text.size() % 4 != 0) return false;
+  if (text.empty()) return true;
+  const std::size_t padding = text.substr(text.size() - 2) == "==" ? 2 : text.back() == '=' ? 1 : 0;
+  out->reserve(text.size() / 4 * 3);
+  std::uint32_t bits = 0;
+  int held = 0;
+  for (const char c : text.substr(0, text.size() - padding)) {
+    const int digit = Base64Digit(c);
+    if (digit < 0) return false;
+    bits = (bits << 6 | static_cast<std::uint32_t>(digit)) & 0xFFFF;
+    held += 6;
+    if (held < 8) continue;
+    held -= 8;
+    out->push_back(static_cast<char>(bits >> held & 0xFF));
+  }
+  return (bits & ((1U << held) - 1)) == 0;
 }
 
 Result<std::vector<wire::Submit>, std::string> ParseMessages(std::string_view body,

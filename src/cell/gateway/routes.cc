@@ -17,7 +17,7 @@ bool ParseId(std::string_view text, std::uint64_t* out) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// The path up to the next '/', which goes too.
+// The path up to the next '/', which goes too; so does a '/' that ends it.
 std::string_view Next(std::string_view* path) {
   const auto slash = path->find('/');
   const auto part = path->substr(0, slash);
@@ -25,33 +25,73 @@ std::string_view Next(std::string_view* path) {
   return part;
 }
 
-bool TakePrefix(std::string_view* path, std::string_view prefix) {
-  if (path->substr(0, prefix.size()) != prefix) return false;
-  path->remove_prefix(prefix.size());
-  return true;
-}
-
 constexpr std::string_view kUserForm = "a user is a number of at most 18 digits";
+constexpr std::string_view kNotBuilt = "/api/f";
 
 }  // namespace
+
+// What is asked most comes first.
+const Gateway::Route Gateway::kRoutes[] = {
+    {"GET", "/api/c/{user}/{friend}/{send_id}", &Gateway::ServeChat},
+    {"GET", "/api/user/{user}", &Gateway::ServeUser},
+    {"POST", "/v1/users/{user}/messages", &Gateway::ServeMessages},
+    {"GET", "/v1/connect", &Gateway::ServeConnect},
+    {"GET", "/api/c/inbox/{user}", &Gateway::ServeInbox},
+    {"GET", "/api/c/outbox/{user}", &Gateway::ServeOutbox},
+    {"GET", "/v1/users/{user}", &Gateway::ServeUser},
+    {"GET", "/v1/users/{user}/inbox", &Gateway::ServeInbox},
+    {"GET", "/v1/users/{user}/outbox", &Gateway::ServeOutbox},
+    {"PUT", "/v1/users/{user}/cursor", &Gateway::ServeCursor},
+    {"GET", "/api/f/{rest}", &Gateway::ServeNotBuilt},
+};
+
+std::vector<RouteName> Gateway::Routes() {
+  std::vector<RouteName> names;
+  for (const Route& route : kRoutes) names.push_back({route.method, route.path});
+  return names;
+}
+
+// A path may end in a slash that its pattern does not have.
+bool Gateway::Match(std::string_view pattern, std::string_view path, PathVars* vars) {
+  std::size_t n = 0;
+  while (!pattern.empty() && !path.empty()) {
+    const std::string_view want = Next(&pattern);
+    const std::string_view got = Next(&path);
+    if (!want.empty() && want.front() == '{') {
+      (*vars)[n++] = got;
+    } else if (want != got) {
+      return false;
+    }
+  }
+  return pattern.empty() && path.empty();
+}
 
 void Gateway::OnRequest(net::HttpExchange& exchange) {
   ++counters_.requests;
   exchange.set_context(0);
-  Route(exchange, exchange.request().path, exchange.request().query);
-}
-
-void Gateway::Route(net::HttpExchange& exchange, std::string_view path, std::string_view query) {
-  if (TakePrefix(&path, "/api/")) return RouteApi(exchange, path, query);
-  if (TakePrefix(&path, "/v1/")) return RouteV1(exchange, path, query);
+  const net::HttpRequest& request = exchange.request();
+  PathVars vars;
+  const std::string_view begin = request.path.substr(0, kNotBuilt.size() + 1);
+  if (begin == kNotBuilt || begin == "/api/f/") return ServeNotBuilt(exchange, vars);
+  std::string_view takes;
+  for (const Route& route : kRoutes) {
+    if (!Match(route.path, request.path, &vars)) continue;
+    if (request.method == route.method || (request.method == "HEAD" && route.method == "GET")) {
+      return (this->*route.serve)(exchange, vars);
+    }
+    takes = route.method;
+  }
+  if (!takes.empty()) {
+    return Refuse(exchange, wire::REASON_METHOD, "this path takes " + std::string(takes),
+                  {{"Allow", std::string(takes)}});
+  }
   if (extra_ && extra_(exchange)) return;
   Refuse(exchange, wire::REASON_NOT_FOUND);
 }
 
-bool Gateway::NeedMethod(net::HttpExchange& exchange, std::string_view method) {
-  const std::string_view got = exchange.request().method;
-  if (got == method || (method == "GET" && got == "HEAD")) return true;
-  Refuse(exchange, wire::REASON_METHOD, "this path takes " + std::string(method));
+bool Gateway::ParseUser(net::HttpExchange& exchange, std::string_view text, UserId* user) {
+  if (ParseId(text, user) && *user != 0) return true;
+  Refuse(exchange, wire::REASON_BAD_REQUEST, kUserForm);
   return false;
 }
 
@@ -74,67 +114,39 @@ bool Gateway::Here(net::HttpExchange& exchange, UserId user) {
   return false;
 }
 
-// ---------------------------------------------------------------- the source's interface
-
-void Gateway::RouteApi(net::HttpExchange& exchange, std::string_view rest, std::string_view query) {
-  if (rest == "f" || rest.substr(0, 2) == "f/") {
-    return Refuse(exchange, wire::REASON_NOT_IMPLEMENTED);
-  }
-  const std::string_view area = Next(&rest);
-  if (area != "user" && area != "c") return Refuse(exchange, wire::REASON_NOT_FOUND);
-  if (!NeedMethod(exchange, "GET")) return;
-  const std::string_view first = Next(&rest);
-  if (area == "user") {
-    UserId user = 0;
-    if (!ParseId(first, &user) || user == 0) {
-      return Refuse(exchange, wire::REASON_BAD_REQUEST, kUserForm);
-    }
-    return RouteUser(exchange, user, rest, query);
-  }
-  const std::string_view second = Next(&rest);
-  if (first == "inbox" || first == "outbox") {
-    UserId user = 0;
-    if (!ParseId(second, &user) || user == 0) {
-      return Refuse(exchange, wire::REASON_BAD_REQUEST, kUserForm);
-    }
-    if (!rest.empty()) return Refuse(exchange, wire::REASON_NOT_FOUND);
-    return ReadBoxOf(exchange, user, first == "inbox" ? wire::BOX_INBOX : wire::BOX_OUTBOX, query);
-  }
-  const std::string_view third = Next(&rest);
-  if (!rest.empty()) return Refuse(exchange, wire::REASON_NOT_FOUND);
-  Chat(exchange, first, second, third, query);
+void Gateway::ServeNotBuilt(net::HttpExchange& exchange, const PathVars&) {
+  Refuse(exchange, wire::REASON_NOT_IMPLEMENTED);
 }
 
-void Gateway::Chat(net::HttpExchange& exchange, std::string_view user_text,
-                   std::string_view friend_text, std::string_view send_id_text,
-                   std::string_view query) {
+// ---------------------------------------------------------------- reading
+
+void Gateway::ServeUser(net::HttpExchange& exchange, const PathVars& vars) {
   UserId user = 0;
-  UserId peer = 0;
-  Seq send_id = 0;
-  if (!ParseId(user_text, &user) || user == 0 || !ParseId(friend_text, &peer) || peer == 0) {
-    return Refuse(exchange, wire::REASON_BAD_REQUEST, kUserForm);
-  }
-  if (!ParseId(send_id_text, &send_id)) {
-    return Refuse(exchange, wire::REASON_BAD_REQUEST, "a send id is a number of at most 18 digits");
-  }
-  if (!Here(exchange, user)) return;
+  if (!ParseUser(exchange, vars[0], &user) || !Here(exchange, user)) return;
   frame_.Clear();
-  wire::Submit* submit = frame_.add_submits();
-  submit->set_send_id(send_id);
-  submit->set_friend_(peer);
-  if (!net::QueryValue(query, "message", submit->mutable_body())) {
-    return Refuse(exchange, wire::REASON_BAD_REQUEST,
-                  "?message= is missing or not properly percent-encoded");
-  }
-  frame_.set_reply_when(wire::REPLY_TAKEN);
-  Ask(exchange, Kind::kChat, user, frame_);
+  frame_.set_get_user(true);
+  Ask(exchange, Kind::kUser, user, frame_);
 }
 
-void Gateway::ReadBoxOf(net::HttpExchange& exchange, UserId user, wire::BoxName box,
-                        std::string_view query) {
+void Gateway::ServeInbox(net::HttpExchange& exchange, const PathVars& vars) {
+  ReadBoxOf(exchange, vars[0], wire::BOX_INBOX);
+}
+
+void Gateway::ServeOutbox(net::HttpExchange& exchange, const PathVars& vars) {
+  ReadBoxOf(exchange, vars[0], wire::BOX_OUTBOX);
+}
+
+void Gateway::ReadBoxOf(net::HttpExchange& exchange, std::string_view user_text,
+                        wire::BoxName box) {
+  UserId user = 0;
+  if (!ParseUser(exchange, user_text, &user)) return;
+  const std::string_view query = exchange.request().query;
   std::uint64_t from = 1;
   std::uint64_t limit = kDefaultLimit;
   std::string text;
+  if (!net::PercentDecode(query, true, &text)) {
+    return Refuse(exchange, wire::REASON_BAD_REQUEST, "the query is not properly percent-encoded");
+  }
   if (net::QueryValue(query, "from", &text) && (!ParseId(text, &from) || from == 0)) {
     return Refuse(exchange, wire::REASON_BAD_REQUEST, "from is a sequence from 1 on");
   }
@@ -150,55 +162,51 @@ void Gateway::ReadBoxOf(net::HttpExchange& exchange, UserId user, wire::BoxName 
   Ask(exchange, Kind::kPage, user, frame_);
 }
 
-// ---------------------------------------------------------------- /v1
-
-void Gateway::RouteV1(net::HttpExchange& exchange, std::string_view rest, std::string_view query) {
-  if (rest == "connect") return Connect(exchange, query);
-  if (Next(&rest) != "users") {
-    if (extra_ && extra_(exchange)) return;
-    return Refuse(exchange, wire::REASON_NOT_FOUND);
-  }
+void Gateway::ServeCursor(net::HttpExchange& exchange, const PathVars& vars) {
   UserId user = 0;
-  if (!ParseId(Next(&rest), &user) || user == 0) {
-    return Refuse(exchange, wire::REASON_BAD_REQUEST, kUserForm);
-  }
-  if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
-  if (rest == "messages") {
-    if (NeedMethod(exchange, "POST") && Here(exchange, user)) PostMessages(exchange, user);
-  } else if (rest == "cursor") {
-    if (NeedMethod(exchange, "PUT") && Here(exchange, user)) PutCursor(exchange, user);
-  } else if (NeedMethod(exchange, "GET")) {
-    RouteUser(exchange, user, rest, query);
-  }
-}
-
-void Gateway::RouteUser(net::HttpExchange& exchange, UserId user, std::string_view what,
-                        std::string_view query) {
-  if (what == "inbox") return ReadBoxOf(exchange, user, wire::BOX_INBOX, query);
-  if (what == "outbox") return ReadBoxOf(exchange, user, wire::BOX_OUTBOX, query);
-  if (!what.empty()) return Refuse(exchange, wire::REASON_NOT_FOUND);
-  if (!Here(exchange, user)) return;
-  frame_.Clear();
-  frame_.set_get_user(true);
-  Ask(exchange, Kind::kUser, user, frame_);
-}
-
-void Gateway::PostMessages(net::HttpExchange& exchange, UserId user) {
-  const auto submits = ParseMessages(exchange.request().body, options_.max_submits_per_frame);
-  if (!submits) return Refuse(exchange, wire::REASON_BAD_REQUEST, submits.error());
-  frame_.Clear();
-  for (const wire::Submit& submit : *submits) *frame_.add_submits() = submit;
-  frame_.set_reply_when(wire::REPLY_STORED);
-  Ask(exchange, Kind::kSubmitV1, user, frame_, static_cast<std::uint32_t>(submits->size()));
-}
-
-void Gateway::PutCursor(net::HttpExchange& exchange, UserId user) {
+  if (!ParseUser(exchange, vars[0], &user)) return;
   const auto cursor = ParseCursor(exchange.request().body);
   if (!cursor) return Refuse(exchange, wire::REASON_BAD_REQUEST, cursor.error());
+  if (!Here(exchange, user)) return;
   frame_.Clear();
   frame_.set_read_up_to(*cursor);
   frame_.set_ping(1);  // so that there is an answer
   Ask(exchange, Kind::kCursor, user, frame_);
+}
+
+// ---------------------------------------------------------------- sending
+
+void Gateway::ServeChat(net::HttpExchange& exchange, const PathVars& vars) {
+  UserId user = 0;
+  UserId peer = 0;
+  Seq send_id = 0;
+  if (!ParseUser(exchange, vars[0], &user) || !ParseUser(exchange, vars[1], &peer)) return;
+  if (!ParseId(vars[2], &send_id)) {
+    return Refuse(exchange, wire::REASON_BAD_REQUEST, "a send id is a number of at most 18 digits");
+  }
+  if (!Here(exchange, user)) return;
+  frame_.Clear();
+  wire::Submit* submit = frame_.add_submits();
+  submit->set_send_id(send_id);
+  submit->set_friend_(peer);
+  if (!net::QueryValue(exchange.request().query, "message", submit->mutable_body())) {
+    return Refuse(exchange, wire::REASON_BAD_REQUEST,
+                  "?message= is missing or not properly percent-encoded");
+  }
+  frame_.set_reply_when(wire::REPLY_TAKEN);
+  Ask(exchange, Kind::kChat, user, frame_);
+}
+
+void Gateway::ServeMessages(net::HttpExchange& exchange, const PathVars& vars) {
+  UserId user = 0;
+  if (!ParseUser(exchange, vars[0], &user)) return;
+  const auto submits = ParseMessages(exchange.request().body, options_.max_submits_per_frame);
+  if (!submits) return Refuse(exchange, wire::REASON_BAD_REQUEST, submits.error());
+  if (!Here(exchange, user)) return;
+  frame_.Clear();
+  for (const wire::Submit& submit : *submits) *frame_.add_submits() = submit;
+  frame_.set_reply_when(wire::REPLY_STORED);
+  Ask(exchange, Kind::kSubmitV1, user, frame_, static_cast<std::uint32_t>(submits->size()));
 }
 
 }  // namespace baiwan::cell

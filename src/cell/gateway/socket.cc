@@ -15,7 +15,10 @@ void Gateway::Socket::Send(const wire::ServerFrame& frame) {
     frame.AppendToString(&text);
     socket_->SendBinary(text);
   }
-  if (!frame.close().empty()) return Close(1008, frame.close());
+  if (!frame.close().empty()) {
+    const bool says = frame.close_code() >= 1000 && frame.close_code() < 5000;
+    return Close(says ? static_cast<std::uint16_t>(frame.close_code()) : 1008, frame.close());
+  }
   if (!paused_ && socket_->unsent() > gateway_.options_.push_high_water) {
     paused_ = true;
     gateway_.OnSocketPaused(id_, true);

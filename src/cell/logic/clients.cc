@@ -11,6 +11,12 @@ namespace {
 constexpr std::uint32_t kPushPage = 200;      // messages
 constexpr std::size_t kPushBytes = 64 << 10;  // bodies
 constexpr std::size_t kMaxDevice = 64;        // bytes of a device's name
+constexpr std::uint32_t kDefaultPage = 100;   // messages, when a client does not say
+// WebSocket close codes: ours, and those of RFC 6455 and its registry.
+constexpr std::uint32_t kPolicy = 1008;
+constexpr std::uint32_t kRestarting = 1012;
+constexpr std::uint32_t kTryAgainLater = 1013;
+constexpr std::uint32_t kTakenOver = 4001;
 
 wire::Reason ReasonOf(mailbox::Refused refused) {
   switch (refused) {
@@ -95,7 +101,11 @@ void Logic::RefuseFrame(ClientPort& from, SessionId session, const wire::ClientF
   for (const wire::Submit& s : frame.submits()) {
     Refuse(nullptr, from, session, frame.request_id(), s.send_id(), reason);
   }
-  if (frame.submits().empty()) Refuse(nullptr, from, session, frame.request_id(), 0, reason);
+  if (!frame.submits().empty()) return;
+  Refuse(nullptr, from, session, frame.request_id(), 0, reason);
+  if (!frame.has_connect()) return;
+  const bool again = StatusOf(reason) == 429 || StatusOf(reason) >= 503;
+  CloseSession(from, session, again ? kTryAgainLater : kPolicy, Describe(reason));
 }
 
 void Logic::OnFrame(Resident& r, ClientPort& from, SessionId session,
@@ -106,6 +116,10 @@ void Logic::OnFrame(Resident& r, ClientPort& from, SessionId session,
     if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
   }
   if (frame.has_connect()) OnConnect(r, from, session, frame.connect());
+  Session* const s = FindSession(r, from, session);
+  // Of a connection that was closed while this was on its way.
+  if (s == nullptr && frame.request_id() == 0) return;
+  if (s != nullptr && !frame.submits().empty()) TakeOver(r, *s);
   for (const wire::Submit& submit : frame.submits()) {
     OnSubmit(r, from, session, submit, frame.request_id(), frame.reply_when());
   }
@@ -122,19 +136,21 @@ void Logic::OnFrame(Resident& r, ClientPort& from, SessionId session,
 
 void Logic::OnConnect(Resident& r, ClientPort& from, SessionId session,
                       const wire::Connect& connect) {
-  wire::ServerFrame reply;
   if (connect.device().size() > kMaxDevice) {
-    reply.set_close("a device's name has at most 64 bytes");
-  } else if (r.sessions.size() >= options_.max_devices) {
-    reply.set_close("this user has as many devices connected as are allowed");
-  } else if (refuse_all_) {
-    reply.set_close("the cell is stopping");
+    return CloseSession(from, session, kPolicy, "a device's name has at most 64 bytes");
   }
-  if (!reply.close().empty()) {
-    from.ToClient(session, reply);
-    return;
+  if (refuse_all_) return CloseSession(from, session, kRestarting, "the cell is stopping");
+  // A device that has lost its connection comes back before we notice.
+  DropSessions(r, "this device has connected anew", [&connect](const Session& s) {
+    return !s.device.empty() && s.device == connect.device();
+  });
+  if (r.sessions.size() >= options_.max_devices) {
+    return CloseSession(from, session, kPolicy,
+                        "this user has as many devices connected as are allowed");
   }
+  wire::ServerFrame reply;
   auto s = std::make_unique<Session>();
+  s->device = connect.device();
   s->port = &from;
   s->id = session;
   s->receive = connect.receive();
@@ -149,6 +165,32 @@ void Logic::OnConnect(Resident& r, ClientPort& from, SessionId session,
   r.sessions.push_back(std::move(s));
   Recharge(r);
   if (connect.receive()) CatchUp(r, *r.sessions.back());
+}
+
+void Logic::CloseSession(ClientPort& from, SessionId session, std::uint32_t code,
+                         const char* why) {
+  wire::ServerFrame reply;
+  reply.set_close(why);
+  reply.set_close_code(code);
+  from.ToClient(session, reply);
+}
+
+void Logic::DropSessions(Resident& r, const char* why,
+                         const std::function<bool(const Session&)>& which) {
+  std::erase_if(r.sessions, [&](const auto& s) {
+    if (!which(*s)) return false;
+    CloseSession(*s->port, s->id, kTakenOver, why);
+    return true;
+  });
+}
+
+// One connection of a user sends: two that number messages on their own would take each other's
+// numbers.
+void Logic::TakeOver(Resident& r, Session& now) {
+  if (now.sends) return;
+  DropSessions(r, "another connection of this user sends now",
+               [](const Session& s) { return s.sends; });
+  now.sends = true;
 }
 
 void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wire::Submit& submit,
@@ -219,7 +261,8 @@ void Logic::OnRead(Resident& r, ClientPort& from, SessionId session, const wire:
   const Seq from_seq = std::max<Seq>(read.from(), 1);
   const Seq last =
       box == wire::Box::kOut ? r.user.counters().send_id : r.user.counters().receive_id;
-  const std::uint32_t limit = std::clamp(read.limit(), 1U, options_.page_messages);
+  const std::uint32_t limit =
+      std::min(read.limit() == 0 ? kDefaultPage : read.limit(), options_.page_messages);
   if (from_seq > last) {
     wire::ServerFrame reply;
     reply.set_request_id(request_id);
@@ -343,13 +386,18 @@ void Logic::PushFrom(Resident& r, const wire::CommitBatch& batch,
       CatchUp(r, *s);
       continue;
     }
+    std::size_t bytes = 0;
     for (auto i = of.in.first; i != wire::CommitBatch::kEnd; i = batch.entry(i).next) {
+      // No more in one frame than a page: a commit may hold more than a connection may have unsent.
+      if (s->pushes.size() >= kPushPage || bytes >= kPushBytes) break;
+      bytes += batch.entry(i).message.body.size();
       s->pushes.emplace_back();
       Fill(r.user.id(), wire::Box::kIn, batch.entry(i).message, &s->pushes.back());
       s->pushed = batch.entry(i).message.seq;
       ++counters_.pushed;
     }
     MarkDirty(r, *s);
+    CatchUp(r, *s);  // with the rest
   }
 }
 
@@ -366,10 +414,7 @@ void Logic::CatchUp(Resident& r, Session& s) {
                    if (to == nullptr) return;
                    to->reading = false;
                    if (!page || page->messages.empty()) {
-                     wire::ServerFrame reply;
-                     reply.set_close(Describe(wire::REASON_CORRUPT));
-                     port->ToClient(id, reply);
-                     return;
+                     return CloseSession(*port, id, kPolicy, Describe(wire::REASON_CORRUPT));
                    }
                    for (const wire::Message& m : page->messages) {
                      if (m.seq != to->pushed + 1) continue;

@@ -155,6 +155,11 @@ class Logic final : public LogicPort,
   // clients.cc
   void OnFrame(Resident& r, ClientPort& from, SessionId session, const wire::ClientFrame& frame);
   void OnConnect(Resident& r, ClientPort& from, SessionId session, const wire::Connect& connect);
+  static void CloseSession(ClientPort& from, SessionId session, std::uint32_t code,
+                           const char* why);
+  static void DropSessions(Resident& r, const char* why,
+                           const std::function<bool(const Session&)>& which);
+  static void TakeOver(Resident& r, Session& now);
   void OnSubmit(Resident& r, ClientPort& from, SessionId session, const wire::Submit& submit,
                 std::uint64_t request_id, wire::ReplyWhen when);
   void OnRead(Resident& r, ClientPort& from, SessionId session, const wire::ReadBox& read,

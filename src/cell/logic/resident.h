@@ -10,6 +10,7 @@
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/ids.h"
@@ -23,7 +24,9 @@ namespace baiwan::cell {
 struct Session {
   ClientPort* port = nullptr;
   SessionId id = 0;
+  std::string device;    // its name, if it gave one
   bool receive = false;  // push the inbox
+  bool sends = false;    // has submitted; at most one session of a user
   bool paused = false;   // reads slower than we push
   bool reading = false;  // a page for it is being read
   bool dirty = false;    // has something to be told at the end of the turn
