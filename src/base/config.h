@@ -146,6 +146,7 @@ class Config {
 
 struct ConfigSources {
   std::string file;               // a path; empty: no file
+  std::string text;               // TOML in place of a file, which `file` then only names
   std::vector<std::string> sets;  // "key=value", as given to --set
   // "NAME=value"; only names that begin with BAIWAN_ are looked at, and these must be known.
   std::vector<std::string> environment;

@@ -222,7 +222,11 @@ std::vector<std::string> ProcessEnvironment() {
 Result<Config, std::vector<ConfigError>> LoadConfig(const ConfigSchema& schema,
                                                     const ConfigSources& sources) {
   ConfigLoader loader(schema);
-  if (!sources.file.empty()) loader.File(sources.file);
+  if (!sources.text.empty()) {
+    loader.Toml(sources.text, sources.file);
+  } else if (!sources.file.empty()) {
+    loader.File(sources.file);
+  }
   loader.Environment(sources.environment, sources.reserved);
   for (const std::string& flag : sources.sets) loader.Set(flag);
   return loader.Finish();

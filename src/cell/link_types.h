@@ -26,6 +26,7 @@ enum class LinkType : std::uint8_t {
   // logic → relay
   kToPeer = 36,
   kToPeerReply = 37,
+  kAccepting = 38,  // 0 or 1; see RelayPort::SetAccepting
 };
 
 constexpr std::uint8_t Code(LinkType type) { return static_cast<std::uint8_t>(type); }

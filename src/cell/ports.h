@@ -58,6 +58,9 @@ class RelayPort {
   virtual void Send(CellId to, std::string_view batch) = 0;
   // Dropped if `to` has no connection here; it will offer again when it has.
   virtual void Reply(CellId to, std::string_view batch) = 0;
+  // Whether this cell takes what other cells send (it does until it says otherwise). While it does
+  // not, their paths to it are down, so that what they have for it waits on their disks.
+  virtual void SetAccepting(bool accepting) = 0;
 };
 
 // A logic server, as its relay sees it.

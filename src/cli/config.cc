@@ -79,6 +79,12 @@ void StoreKeys(ConfigSchema& s) {
   s.String("store.path", "store", "Folder; with several loops each has a numbered one in it.");
   s.Bytes("store.checkpoint", 256 * kMiB, "Log written between two checkpoints.", kMiB, 64 * kGiB);
   s.Bytes("store.block", 4 * kKiB, "Size of a log block, about.", 512, kMiB);
+  s.Bytes("store.disk_reserve", kGiB,
+          "With less room on the disk nothing new is taken from clients; with less than half of it "
+          "nothing from other cells either.",
+          0, 1024 * kGiB);
+  s.Int("store.disk_reserve_percent", 5, "The same, as a share of the disk; the larger counts.", 0,
+        50, "percent");
   s.Bytes("store.write_buffer", 64 * kMiB, "RocksDB: one memory table.", kMiB, kGiB);
   s.Bytes("store.cache", 32 * kMiB, "RocksDB: block cache.", kMiB, 64 * kGiB);
 }
@@ -182,7 +188,6 @@ cell::HostOptions HostOptionsOf(const Config& config) {
   o.ops = config.endpoint("ops.listen");
   o.gateway_options.max_requests = number("gateway.max_requests");
   o.gateway_options.max_submits_per_frame = number("gateway.max_submits_per_frame");
-  o.gateway_options.max_body = static_cast<std::uint32_t>(config.bytes("logic.max_body"));
   o.gateway_options.request_timeout = config.duration("gateway.request_timeout");
   o.http_limits.max_connections = number("gateway.max_connections");
   o.http_limits.idle_timeout = config.duration("gateway.idle_timeout");
@@ -196,6 +201,8 @@ cell::HostOptions HostOptionsOf(const Config& config) {
   l.max_loads = number("logic.max_loads");
   l.path_credit = config.bytes("logic.path_credit");
   l.audit_interval = config.duration("logic.audit_interval");
+  l.disk_reserve.bytes = config.bytes("store.disk_reserve");
+  l.disk_reserve.percent = number("store.disk_reserve_percent");
   l.heartbeat_s = static_cast<std::uint32_t>(config.duration("gateway.heartbeat") / kSecond);
   return o;
 }

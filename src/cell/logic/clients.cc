@@ -167,8 +167,7 @@ void Logic::OnConnect(Resident& r, ClientPort& from, SessionId session,
   if (connect.receive()) CatchUp(r, *r.sessions.back());
 }
 
-void Logic::CloseSession(ClientPort& from, SessionId session, std::uint32_t code,
-                         const char* why) {
+void Logic::CloseSession(ClientPort& from, SessionId session, std::uint32_t code, const char* why) {
   wire::ServerFrame reply;
   reply.set_close(why);
   reply.set_close_code(code);
@@ -198,6 +197,10 @@ void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wir
   ++counters_.submits;
   if (refuse_all_) {
     return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_NOT_READY);
+  }
+  if (disk_ != DiskState::kRoom) {
+    return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_OVERLOADED,
+                  "the disk of this cell is nearly full");
   }
   if (open_->messages() >= options_.max_batch_messages ||
       open_->bytes() >= options_.max_batch_bytes || r.waiters.size() >= options_.max_parked * 8) {

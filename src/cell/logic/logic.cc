@@ -32,6 +32,7 @@ Logic::Logic(NodeContext& node, const LogicOptions& options, const placement::Pl
 Logic::~Logic() {
   *alive_ = false;
   node_.loop.Cancel(audit_timer_);
+  node_.loop.Cancel(disk_timer_);
   node_.loop.RemoveTurnHook(this);
 }
 
@@ -45,6 +46,12 @@ void Logic::Start() {
     node_.log.Info("cell {}: {} users have messages on their way", options_.cell, recover_.size());
   }
   Audit();
+  LookAtDisk();
+}
+
+void Logic::SetRelay(RelayPort* relay) {
+  relay_ = relay;
+  if (relay_ != nullptr) relay_->SetAccepting(disk_ != DiskState::kNoDeliveries);
 }
 
 std::size_t Logic::pending_users() const { return recover_.size() + residents_.by_pending.size(); }
@@ -283,6 +290,9 @@ void Logic::WriteMetrics(MetricsSink& sink) const {
                  static_cast<double>(c.refused[static_cast<std::size_t>(i)]),
                  fmt::format("reason=\"{}\"", CodeOf(reason)));
   }
+  sink.Gauge("disk_free_bytes", "on the disk under the store", static_cast<double>(disk_free_));
+  sink.Gauge("disk_state", "0 room, 1 refuses submissions, 2 takes no deliveries either",
+             static_cast<double>(disk_));
   sink.Gauge("resident_users", "users in memory", static_cast<double>(residents_.size()));
   sink.Gauge("pending_users", "users with messages on their way",
              static_cast<double>(pending_users()));

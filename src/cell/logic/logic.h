@@ -25,6 +25,7 @@
 #include "base/metrics.h"
 #include "base/node_context.h"
 #include "cell/logic/counters.h"
+#include "cell/logic/disk_reserve.h"
 #include "cell/logic/resident.h"
 #include "cell/ports.h"
 #include "mailbox/user.h"
@@ -49,6 +50,8 @@ struct LogicOptions {
   std::uint32_t snapshots_per_commit = 500;   // while a checkpoint is being taken
   std::uint32_t heartbeat_s = 240;            // told to clients
   Nanos audit_interval = 30 * kSecond;
+  DiskReserve disk_reserve;
+  Nanos disk_look = kSecond;
   // Sends the outcome of a submission of unknown fate back after this long.
   std::uint32_t retry_after_ms = 200;
 };
@@ -65,7 +68,7 @@ class Logic final : public LogicPort,
   ~Logic() override;
 
   // The relay that reaches other cells; null while there is none.
-  void SetRelay(RelayPort* relay) { relay_ = relay; }
+  void SetRelay(RelayPort* relay);
   // Looks through the snapshots for users with something unacknowledged (blocks) and begins to
   // bring them back.
   void Start();
@@ -199,6 +202,9 @@ class Logic final : public LogicPort,
   void OnLocalAnswer(Resident& r, const LocalAnswer& answer);
   void SendPeers();
   void Audit();
+
+  // disk.cc
+  void LookAtDisk();
   Path& PathTo(CellId cell);
   bool Reaches(CellId cell) const;
   static std::size_t CreditBytes(std::size_t body) { return body + 48; }
@@ -239,6 +245,9 @@ class Logic final : public LogicPort,
   std::string encoded_;  // reused
   std::uint64_t next_session_ = 1;
   TimerId audit_timer_ = 0;
+  DiskState disk_ = DiskState::kRoom;
+  std::uint64_t disk_free_ = 0;
+  TimerId disk_timer_ = 0;
 
   LogicCounters counters_;
   // Callbacks of the store and the loop find out by this whether the server is still there.

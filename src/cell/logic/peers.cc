@@ -20,8 +20,8 @@ Logic::Path& Logic::PathTo(CellId cell) {
 }
 
 bool Logic::Reaches(CellId cell) const {
-  return cell == options_.cell ||
-         (cell < paths_.size() && paths_[cell] != nullptr && paths_[cell]->up);
+  if (cell == options_.cell) return disk_ != DiskState::kNoDeliveries;
+  return cell < paths_.size() && paths_[cell] != nullptr && paths_[cell]->up;
 }
 
 // ---------------------------------------------------------------- sending
@@ -29,6 +29,7 @@ bool Logic::Reaches(CellId cell) const {
 Logic::Sent Logic::Forward(mailbox::User& from, const wire::Message& message) {
   const CellId cell = table_.CellOf(message.peer);
   if (cell == options_.cell) {
+    if (!Reaches(cell)) return Sent::kNoPath;
     ++counters_.forwarded;
     wire::Message in = message;
     in.peer = from.id();

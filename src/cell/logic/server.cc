@@ -138,4 +138,10 @@ void LogicServer::Reply(CellId to, std::string_view batch) {
   if (relay_ != nullptr) relay_->Send(Code(LinkType::kToPeerReply), to, batch);
 }
 
+void LogicServer::SetAccepting(bool accepting) {
+  std::string payload;
+  Writer(payload).U8(accepting ? 1 : 0);
+  if (relay_ != nullptr) relay_->Send(Code(LinkType::kAccepting), 0, payload);
+}
+
 }  // namespace baiwan::cell

@@ -37,6 +37,7 @@ class LogicServer final : private net::LinkHandler, private RelayPort {
   void OnLinkDown(net::Link& link, NetError error) override;
   void Send(CellId to, std::string_view batch) override;
   void Reply(CellId to, std::string_view batch) override;
+  void SetAccepting(bool accepting) override;
   void FromGateway(Port& port, std::uint8_t type, std::uint64_t tag, std::string_view payload);
   void FromRelay(std::uint8_t type, std::uint64_t tag, std::string_view payload);
 

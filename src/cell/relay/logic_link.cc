@@ -39,6 +39,7 @@ void RelayLogicLink::OnLinkFrame(net::Link&, std::uint8_t type, std::uint64_t ta
   const auto cell = static_cast<CellId>(tag);
   if (type == Code(LinkType::kToPeer)) relay_.Send(cell, payload);
   if (type == Code(LinkType::kToPeerReply)) relay_.Reply(cell, payload);
+  if (type == Code(LinkType::kAccepting)) relay_.SetAccepting(Reader(payload).U8() != 0);
 }
 
 }  // namespace baiwan::cell

@@ -21,6 +21,7 @@ Relay::~Relay() = default;
 void Relay::Attach(PeerPort& logic, Incarnation incarnation) {
   logic_ = &logic;
   incarnation_ = incarnation;
+  accepting_ = true;  // until this logic server says otherwise
   for (auto& [cell, link] : accepted_) TellReady(*link);
   for (auto& [cell, peer] : peers_) {
     if (!peer.ready) continue;
@@ -83,6 +84,11 @@ void Relay::Reply(CellId to, std::string_view batch) {
   link->second->Send(Code(LinkType::kAnswer), options_.cell, batch);
 }
 
+void Relay::SetAccepting(bool accepting) {
+  if (std::exchange(accepting_, accepting) == accepting || logic_ == nullptr) return;
+  for (auto& [cell, link] : accepted_) TellReady(*link);
+}
+
 // ---------------------------------------------------------------- links
 
 Relay::Peer* Relay::PeerOf(const net::Link& link) {
@@ -93,6 +99,7 @@ Relay::Peer* Relay::PeerOf(const net::Link& link) {
 }
 
 void Relay::TellReady(net::Link& link) {
+  if (!accepting_) return link.Send(Code(LinkType::kNotReady), options_.cell, {});
   std::string payload;
   Writer(payload).U64(incarnation_);
   link.Send(Code(LinkType::kReady), options_.cell, payload);
@@ -138,7 +145,8 @@ void Relay::OnLinkFrame(net::Link& link, std::uint8_t type, std::uint64_t tag,
       // in, it would begin that session again and lose the count of what the new one has used.
       const auto newest = accepted_.find(cell);
       if (newest == accepted_.end() || newest->second != &link) return;
-      if (logic_ == nullptr) return link.Send(Code(LinkType::kNotReady), options_.cell, {});
+      if (logic_ == nullptr || !accepting_)
+        return link.Send(Code(LinkType::kNotReady), options_.cell, {});
       return logic_->FromPeer(cell, payload);
     }
     case LinkType::kAnswer:

@@ -54,6 +54,7 @@ class Relay final : public RelayPort, public MetricsSource, private net::LinkHan
   // RelayPort
   void Send(CellId to, std::string_view batch) override;
   void Reply(CellId to, std::string_view batch) override;
+  void SetAccepting(bool accepting) override;
 
   void WriteMetrics(MetricsSink& sink) const override;
   const RelayCounters& counters() const { return counters_; }
@@ -87,6 +88,7 @@ class Relay final : public RelayPort, public MetricsSource, private net::LinkHan
   std::map<CellId, net::Link*> accepted_;  // the newest link of each other cell's relay
   PeerPort* logic_ = nullptr;
   Incarnation incarnation_ = 0;
+  bool accepting_ = true;
   RelayCounters counters_;
 };
 

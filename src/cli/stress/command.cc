@@ -29,6 +29,7 @@ Machine ThisMachine(const std::string& runs) {
   struct statvfs disk {};
   if (statvfs(at.c_str(), &disk) == 0) {
     m.disk_free_bytes = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+    m.disk_total_bytes = std::uint64_t{disk.f_blocks} * disk.f_frsize;
   }
   return m;
 }

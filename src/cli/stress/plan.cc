@@ -222,22 +222,31 @@ Result<StressPlan, std::string> MakePlan(const StressOptions& options, const Mac
   using Answer = Result<StressPlan, std::string>;
   if (const auto wrong = CheckOptions(options, machine)) return Answer::Failure(*wrong);
   StressPlan plan = Planner(options, machine, folder, registry).Make();
-  if (plan.disk_bytes > machine.disk_free_bytes) {
-    return Answer::Failure(fmt::format(
-        "the run needs about {} MiB of disk in {}, and {} MiB are free: make room, choose another "
-        "disk with --runs, or lower --rounds or --users-per-cell",
-        plan.disk_bytes / kMiB, folder, machine.disk_free_bytes / kMiB));
-  }
   std::vector<Config> configs;
   std::vector<DeployedProcess> processes;
   configs.reserve(plan.servers.size() + 1);
   std::vector<const PlannedProcess*> all = {&plan.registry};
   for (const PlannedProcess& server : plan.servers) all.push_back(&server);
   for (const PlannedProcess* p : all) {
-    auto config = ParseConfig(Schema(), p->settings, p->child.name);
+    auto config = LoadConfig(Schema(), {.file = p->child.name,
+                                        .text = p->settings,
+                                        .sets = options.sets,
+                                        .environment = ProcessEnvironment()});
     if (!config) return Answer::Failure(ToText(config.error()));
     configs.push_back(std::move(*config));
     processes.push_back({p->child.name, "this machine", &configs.back(), {p->role, "process"}});
+  }
+  const Config& config = configs.back();
+  const std::uint64_t reserve =
+      std::max(config.bytes("store.disk_reserve"),
+               machine.disk_total_bytes / 100 *
+                   static_cast<std::uint64_t>(config.integer("store.disk_reserve_percent")));
+  if (plan.disk_bytes + reserve > machine.disk_free_bytes) {
+    return Answer::Failure(fmt::format(
+        "the run needs about {} MiB of disk in {} beside a reserve of {} MiB, and {} MiB are free: "
+        "make room, choose another disk with --runs, lower --rounds or --users-per-cell, or set "
+        "store.disk_reserve and store.disk_reserve_percent lower with --set",
+        plan.disk_bytes / kMiB, folder, reserve / kMiB, machine.disk_free_bytes / kMiB));
   }
   const auto errors = CheckDeployment(processes, machine.memory_bytes);
   if (!errors.empty()) return Answer::Failure(ToText(errors));

@@ -38,6 +38,7 @@ struct Machine {
   std::uint32_t cores = 1;
   std::uint64_t memory_bytes = 0;
   std::uint64_t disk_free_bytes = 0;
+  std::uint64_t disk_total_bytes = 0;
   std::uint64_t open_files = 1024;
   std::string program;  // the path of this program
 };

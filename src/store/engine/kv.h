@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,6 +53,12 @@ struct WriteSet {
   std::vector<Range> deletes;  // done before the puts
 };
 
+// Of the disk under a store, in bytes.
+struct DiskRoom {
+  std::uint64_t free = 0;  // for this process
+  std::uint64_t total = 0;
+};
+
 struct KvStats {
   std::uint64_t commits = 0;
   std::uint64_t syncs = 0;
@@ -83,6 +90,8 @@ class Kv {
                           const ScanFn& each) = 0;
   virtual KvError CommitNow(const WriteSet& writes) = 0;
   virtual KvStats stats() const = 0;
+  // Nothing where there is no disk, or it cannot be asked. A system call.
+  virtual std::optional<DiskRoom> disk() const { return std::nullopt; }
 };
 
 }  // namespace baiwan::store

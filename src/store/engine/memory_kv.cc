@@ -65,6 +65,8 @@ class MemoryKv final : public Kv {
     });
   }
 
+  std::optional<DiskRoom> disk() const override { return disk_.room_; }
+
   void Post(std::function<void()> work) override {
     if (loop_ == nullptr) return work();
     Later(0, std::move(work));

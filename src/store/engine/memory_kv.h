@@ -15,6 +15,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/loop.h"
@@ -42,6 +43,8 @@ class MemoryDisk {
   // The disk lies: commits after number `n` are acknowledged and can be read, but are gone once the
   // engine is. kNever: an honest disk again (from the next engine on).
   void ForgetCommitsAfter(std::uint64_t n);
+  // What disk() says; nothing: not asked.
+  void SetRoom(std::optional<DiskRoom> room) { room_ = room; }
   // Of the commits that wait when an engine is destroyed, the first `n` are on the disk all the
   // same, though nobody was told.
   void KeepOnCrash(std::uint64_t n) { keep_on_crash_ = n; }
@@ -59,6 +62,7 @@ class MemoryDisk {
   KvError fail_with_ = KvError::kIo;
   std::uint64_t forget_after_ = kNever;
   std::uint64_t keep_on_crash_ = 0;
+  std::optional<DiskRoom> room_;
   bool open_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "store/engine/rocksdb_kv.h"
 
 #include <rocksdb/db.h>
+#include <sys/statvfs.h>
 
 #include <array>
 #include <atomic>
@@ -154,6 +155,13 @@ class RocksDbKv final : public Kv {
     rocksdb::WriteBatch batch;
     Add(writes, batch);
     return Write(batch, 1);
+  }
+
+  std::optional<DiskRoom> disk() const override {
+    struct statvfs about {};
+    if (statvfs(files_.db->GetName().c_str(), &about) != 0) return std::nullopt;
+    return DiskRoom{std::uint64_t{about.f_bavail} * about.f_frsize,
+                    std::uint64_t{about.f_blocks} * about.f_frsize};
   }
 
   KvStats stats() const override {

@@ -52,6 +52,7 @@ class LogStore final : public Store {
 
   Incarnation incarnation() const override { return incarnation_; }
   Lsn next_lsn() const override { return next_lsn_; }
+  std::optional<DiskRoom> disk() const override { return kv_.disk(); }
   bool CheckpointDue() const override {
     return length_.since_checkpoint() > options_.checkpoint_bytes;
   }

@@ -110,6 +110,8 @@ class Store {
   // after Open only.
   virtual void ForEachUser(PartitionId partition,
                            const std::function<void(const wire::UserRecord&)>& each) = 0;
+  // As Kv::disk.
+  virtual std::optional<DiskRoom> disk() const = 0;
   // Import: writes snapshots of new users. Blocks; kAfterFailure etc. on error.
   virtual StoreError ImportNow(
       const std::vector<std::pair<PartitionId, wire::UserRecord>>& users) = 0;
