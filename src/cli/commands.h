@@ -14,6 +14,7 @@ Command GenerateCommand();
 Command ImportCommand();
 Command DriveCommand();
 Command TopCommand();
+Command ReportCommand();
 Command ConfigCommand();
 
 }  // namespace baiwan::cli

@@ -1,0 +1,264 @@
+#include "stress/result.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+
+namespace baiwan::stress {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json LatencyJson(const std::optional<RunLatency>& latency) {
+  if (!latency) return nullptr;
+  return {
+      {"p50", latency->p50}, {"p99", latency->p99}, {"p999", latency->p999}, {"max", latency->max}};
+}
+
+Json MapJson(const std::map<std::string, double>& map) {
+  Json json = Json::object();
+  for (const auto& [name, value] : map) json[name] = value;
+  return json;
+}
+
+Json OptionsJson(const RunOptions& o) {
+  const WorkloadSpec& s = o.spec;
+  return {{"seed", s.seed},
+          {"cells", s.cells},
+          {"users_per_cell", s.users_per_cell},
+          {"friends_in_cell", s.friends_in_cell},
+          {"friends_cross", s.friends_cross},
+          {"messages_per_friend", s.messages_per_friend},
+          {"rounds", s.rounds},
+          {"body_bytes", s.body_bytes},
+          {"partitions", s.partitions},
+          {"text", s.text},
+          {"protocol", o.protocol},
+          {"layout", o.layout},
+          {"concurrency", o.concurrency},
+          {"messages_per_frame", o.messages_per_frame},
+          {"in_flight", o.in_flight},
+          {"rate", o.rate}};
+}
+
+// Reads fields of objects into what they are for; a field of another type is an error, named once.
+class Reader {
+ public:
+  template <class T>
+  void Get(const Json& object, const char* name, T* value) {
+    const auto it = object.find(name);
+    if (it == object.end() || it->is_null()) return;
+    if constexpr (std::is_same_v<T, std::string>) {
+      if (it->is_string()) return void(*value = it->get<T>());
+    } else if constexpr (std::is_same_v<T, bool>) {
+      if (it->is_boolean()) return void(*value = it->get<T>());
+    } else if constexpr (std::is_floating_point_v<T>) {
+      if (it->is_number()) return void(*value = it->get<T>());
+    } else if constexpr (std::is_unsigned_v<T>) {
+      if (it->is_number_unsigned() && it->get<std::uint64_t>() <= std::numeric_limits<T>::max()) {
+        return void(*value = it->get<T>());
+      }
+    } else {
+      if (it->is_number_integer()) return void(*value = it->get<T>());
+    }
+    Wrong(name);
+  }
+  void GetMap(const Json& object, const char* name, std::map<std::string, double>* map) {
+    const Json& from = Object(object, name);
+    for (const auto& [key, value] : from.items()) {
+      if (!value.is_number()) return Wrong(name);
+      (*map)[key] = value.get<double>();
+    }
+  }
+  // An empty one if it is not there.
+  const Json& Object(const Json& object, const char* name) {
+    const auto it = object.find(name);
+    if (it == object.end() || it->is_null()) return empty_;
+    if (it->is_object()) return *it;
+    Wrong(name);
+    return empty_;
+  }
+  void GetLatency(const Json& object, const char* name, std::optional<RunLatency>* latency) {
+    const Json& from = Object(object, name);
+    if (from.empty()) return;
+    RunLatency& l = latency->emplace();
+    Get(from, "p50", &l.p50);
+    Get(from, "p99", &l.p99);
+    Get(from, "p999", &l.p999);
+    Get(from, "max", &l.max);
+  }
+  void Wrong(const char* name) {
+    if (error_.empty()) error_ = fmt::format("\"{}\" is not of the type it should be", name);
+  }
+  const std::string& error() const { return error_; }
+
+ private:
+  const Json empty_ = Json::object();
+  std::string error_;
+};
+
+void ReadMessages(Reader& in, const Json& json, RunMessages* m) {
+  in.Get(json, "sent", &m->sent);
+  in.Get(json, "stored", &m->stored);
+  in.Get(json, "delivered", &m->delivered);
+  in.Get(json, "acknowledged", &m->acknowledged);
+  in.Get(json, "verified", &m->verified);
+  in.Get(json, "lost", &m->lost);
+  in.Get(json, "duplicated", &m->duplicated);
+  in.Get(json, "reordered", &m->reordered);
+  in.Get(json, "altered", &m->altered);
+  in.Get(json, "foreign", &m->foreign);
+  in.Get(json, "counter", &m->counter);
+}
+
+void ReadOptions(Reader& in, const Json& json, RunOptions* o) {
+  WorkloadSpec& s = o->spec;
+  in.Get(json, "seed", &s.seed);
+  in.Get(json, "cells", &s.cells);
+  in.Get(json, "users_per_cell", &s.users_per_cell);
+  in.Get(json, "friends_in_cell", &s.friends_in_cell);
+  in.Get(json, "friends_cross", &s.friends_cross);
+  in.Get(json, "messages_per_friend", &s.messages_per_friend);
+  in.Get(json, "rounds", &s.rounds);
+  in.Get(json, "body_bytes", &s.body_bytes);
+  in.Get(json, "partitions", &s.partitions);
+  in.Get(json, "text", &s.text);
+  in.Get(json, "protocol", &o->protocol);
+  in.Get(json, "layout", &o->layout);
+  in.Get(json, "concurrency", &o->concurrency);
+  in.Get(json, "messages_per_frame", &o->messages_per_frame);
+  in.Get(json, "in_flight", &o->in_flight);
+  in.Get(json, "rate", &o->rate);
+}
+
+void ReadMachine(Reader& in, const Json& json, RunMachine* m) {
+  in.Get(json, "cpus", &m->cpus);
+  in.Get(json, "cpu", &m->cpu);
+  in.Get(json, "memory_mib", &m->memory_mib);
+  in.Get(json, "system", &m->system);
+  in.Get(json, "steal_share", &m->steal_share);
+}
+
+double Millis(Nanos nanos) { return static_cast<double>(nanos) / kMillisecond; }
+
+}  // namespace
+
+RunLatency LatencyOf(const Histogram& h) {
+  return {Millis(h.Quantile(0.5)), Millis(h.Quantile(0.99)), Millis(h.Quantile(0.999)),
+          Millis(h.max())};
+}
+
+std::string ToJson(const RunResult& r) {
+  const RunMessages& m = r.messages;
+  const RunPhases& p = r.phase_seconds;
+  const Json json = {
+      {"version", r.version},
+      {"users", r.users},
+      {"relations", r.relations},
+      {"cells", r.cells},
+      {"messages",
+       {{"sent", m.sent},
+        {"stored", m.stored},
+        {"delivered", m.delivered},
+        {"acknowledged", m.acknowledged},
+        {"verified", m.verified},
+        {"lost", m.lost},
+        {"duplicated", m.duplicated},
+        {"reordered", m.reordered},
+        {"altered", m.altered},
+        {"foreign", m.foreign},
+        {"counter", m.counter}}},
+      {"phase_seconds",
+       {{"generate", p.generate},
+        {"import", p.import},
+        {"start", p.start},
+        {"run", p.run},
+        {"verify", p.verify}}},
+      {"rate_per_s", r.rate_per_s},
+      {"cpu_us_per_message",
+       {{"total", r.cpu_us_per_message},
+        {"by_process", MapJson(r.cpu_us_by_process)},
+        {"by_role", r.cpu_us_by_role ? MapJson(*r.cpu_us_by_role) : Json(nullptr)}}},
+      {"latency_ms",
+       {{"stored", LatencyJson(r.latency_stored)},
+        {"delivered", LatencyJson(r.latency_delivered)}}},
+      {"peak_rss_mib",
+       {{"total", r.peak_rss_mib}, {"by_process", MapJson(r.peak_rss_mib_by_process)}}},
+      {"disk_bytes", r.disk_bytes},
+      {"resent_share", r.resent_share},
+      {"options", OptionsJson(r.options)},
+      {"revision", r.revision},
+      {"date", r.date},
+      {"machine",
+       {{"cpus", r.machine.cpus},
+        {"cpu", r.machine.cpu},
+        {"memory_mib", r.machine.memory_mib},
+        {"system", r.machine.system},
+        {"steal_share", r.machine.steal_share}}},
+      {"exit_code", r.exit_code},
+      {"problems", r.problems},
+  };
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<RunResult, std::string> ResultFromJson(std::string_view text) {
+  const Json json = Json::parse(text, nullptr, false);
+  if (!json.is_object()) return std::string("it is no JSON object");
+  RunResult r;
+  Reader in;
+  in.Get(json, "version", &r.version);
+  if (in.error().empty() && r.version != kResultVersion) {
+    return fmt::format("it is of version {}, and this program reads version {}", r.version,
+                       kResultVersion);
+  }
+  in.Get(json, "users", &r.users);
+  in.Get(json, "relations", &r.relations);
+  in.Get(json, "cells", &r.cells);
+  ReadMessages(in, in.Object(json, "messages"), &r.messages);
+  const Json& phases = in.Object(json, "phase_seconds");
+  in.Get(phases, "generate", &r.phase_seconds.generate);
+  in.Get(phases, "import", &r.phase_seconds.import);
+  in.Get(phases, "start", &r.phase_seconds.start);
+  in.Get(phases, "run", &r.phase_seconds.run);
+  in.Get(phases, "verify", &r.phase_seconds.verify);
+  in.Get(json, "rate_per_s", &r.rate_per_s);
+  const Json& cpu = in.Object(json, "cpu_us_per_message");
+  in.Get(cpu, "total", &r.cpu_us_per_message);
+  in.GetMap(cpu, "by_process", &r.cpu_us_by_process);
+  if (const auto it = cpu.find("by_role"); it != cpu.end() && !it->is_null()) {
+    in.GetMap(cpu, "by_role", &r.cpu_us_by_role.emplace());
+  }
+  const Json& latency = in.Object(json, "latency_ms");
+  in.GetLatency(latency, "stored", &r.latency_stored);
+  in.GetLatency(latency, "delivered", &r.latency_delivered);
+  const Json& rss = in.Object(json, "peak_rss_mib");
+  in.Get(rss, "total", &r.peak_rss_mib);
+  in.GetMap(rss, "by_process", &r.peak_rss_mib_by_process);
+  in.Get(json, "disk_bytes", &r.disk_bytes);
+  in.Get(json, "resent_share", &r.resent_share);
+  ReadOptions(in, in.Object(json, "options"), &r.options);
+  in.Get(json, "revision", &r.revision);
+  in.Get(json, "date", &r.date);
+  ReadMachine(in, in.Object(json, "machine"), &r.machine);
+  in.Get(json, "exit_code", &r.exit_code);
+  if (const auto it = json.find("problems"); it != json.end() && it->is_array()) {
+    for (const Json& problem : *it) {
+      if (problem.is_string()) r.problems.push_back(problem.get<std::string>());
+    }
+  }
+  if (!in.error().empty()) return in.error();
+  return r;
+}
+
+Result<RunResult, std::string> ReadResult(const std::string& path) {
+  const auto text = ReadFile(path);
+  if (!text) return text.error();
+  auto result = ResultFromJson(*text);
+  if (!result) return "cannot use " + path + ": " + result.error();
+  return result;
+}
+
+}  // namespace baiwan::stress

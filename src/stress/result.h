@@ -1,0 +1,119 @@
+// The result of a stress test, as result.json keeps it. docs/run-folder.md describes every field.
+//
+// Pure. Failure: FromJson takes any text and says what is wrong; unknown fields are passed over,
+// and what is missing keeps its default, so that older results stay readable.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/histogram.h"
+#include "base/result.h"
+#include "stress/workload.h"
+
+namespace baiwan::stress {
+
+inline constexpr std::uint32_t kResultVersion = 1;
+
+struct RunMessages {
+  std::uint64_t sent = 0;          // by the workload: what should be there
+  std::uint64_t stored = 0;        // in the sender's outbox
+  std::uint64_t delivered = 0;     // in the friend's inbox
+  std::uint64_t acknowledged = 0;  // the sender knows
+  std::uint64_t verified = 0;      // found, by the verifier, as sent
+  std::uint64_t lost = 0;
+  std::uint64_t duplicated = 0;
+  std::uint64_t reordered = 0;
+  std::uint64_t altered = 0;
+  std::uint64_t foreign = 0;  // that nobody sent
+  std::uint64_t counter = 0;  // users whose counters do not agree
+
+  bool operator==(const RunMessages&) const = default;
+};
+
+struct RunPhases {  // seconds
+  double generate = 0;
+  double import = 0;
+  double start = 0;
+  double run = 0;  // from the first submit to the last acknowledgement
+  double verify = 0;
+
+  bool operator==(const RunPhases&) const = default;
+};
+
+struct RunLatency {  // milliseconds, from the moment that was planned
+  double p50 = 0;
+  double p99 = 0;
+  double p999 = 0;
+  double max = 0;
+
+  bool operator==(const RunLatency&) const = default;
+};
+RunLatency LatencyOf(const Histogram& histogram);
+
+// What the run was asked to do. The workload is in `spec`.
+struct RunOptions {
+  WorkloadSpec spec;
+  std::string protocol = "ws";
+  std::string layout = "cell";
+  std::uint32_t concurrency = 200;
+  std::uint32_t messages_per_frame = 8;
+  std::uint32_t in_flight = 32;
+  double rate = 0;  // messages a second, of all cells; 0: closed loop
+
+  bool operator==(const RunOptions&) const = default;
+};
+
+struct RunMachine {
+  std::uint32_t cpus = 0;
+  std::string cpu;
+  std::uint64_t memory_mib = 0;
+  std::string system;
+  double steal_share = 0;  // of all CPU time during the run that the host kept, 0 … 1
+
+  bool operator==(const RunMachine&) const = default;
+};
+
+struct RunResult {
+  std::uint32_t version = kResultVersion;
+  std::uint64_t users = 0;
+  std::uint64_t relations = 0;  // directed
+  std::uint32_t cells = 0;
+  RunMessages messages;
+  RunPhases phase_seconds;
+  double rate_per_s = 0;          // messages through the phase `run`
+  double cpu_us_per_message = 0;  // user and system time of all processes in that phase
+  std::map<std::string, double> cpu_us_by_process;
+  std::optional<std::map<std::string, double>> cpu_us_by_role;  // where roles are processes
+  std::optional<RunLatency> latency_stored;                     // open loop only
+  std::optional<RunLatency> latency_delivered;
+  double peak_rss_mib = 0;  // sum of the processes' own peaks
+  std::map<std::string, double> peak_rss_mib_by_process;
+  std::uint64_t disk_bytes = 0;  // of all stores
+  double resent_share = 0;       // forwards that were repeats, of deliveries, 0 … 1
+  RunOptions options;
+  std::string revision;  // of the program
+  std::string date;      // UTC, "2026-01-31T12:00:00Z"
+  RunMachine machine;
+  int exit_code = 0;                  // 0 verified, 1 mismatch, 2 usage or environment, 3 deadline
+  std::vector<std::string> problems;  // mismatches (the first 20) or what went wrong
+
+  bool operator==(const RunResult&) const = default;
+};
+
+// With line breaks, fields in the order of the documentation.
+std::string ToJson(const RunResult& result);
+Result<RunResult, std::string> ResultFromJson(std::string_view json);
+// runs/…/result.json
+Result<RunResult, std::string> ReadResult(const std::string& path);
+
+// The table at the end of a stress test; lines, each with its end, up to 78 columns wide.
+std::string SummaryTable(const RunResult& result);
+// "0 lost, 0 duplicated, …": the verifier's finding in a sentence.
+std::string Verdict(const RunResult& result);
+
+}  // namespace baiwan::stress

@@ -1,0 +1,121 @@
+// The table at the end of a stress test.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "monitor/board.h"
+#include "monitor/machine.h"
+#include "stress/result.h"
+
+namespace baiwan::stress {
+namespace {
+
+using monitor::WithCommas;
+
+constexpr std::size_t kWidth = 78;
+
+std::string Rule() { return std::string(kWidth, '-') + "\n"; }
+
+std::string Row(std::string_view label, std::string_view value) {
+  return fmt::format(" {:<11} {}\n", label, value);
+}
+std::string Pair(std::string_view a, const std::string& value_a, std::string_view b,
+                 const std::string& value_b) {
+  return fmt::format(" {:<11} {:<28} {:<9} {}\n", a, value_a, b, value_b);
+}
+
+std::string Mib(double mib) {
+  return mib >= 10'240 ? fmt::format("{:.1f} GiB", mib / 1024) : fmt::format("{:.1f} MiB", mib);
+}
+
+// Three short tables side by side: the left and middle ones count, the right one has seconds.
+std::string Tables(const RunResult& r) {
+  const RunMessages& m = r.messages;
+  const RunPhases& p = r.phase_seconds;
+  struct Line {
+    const char* left;
+    std::uint64_t count;
+    const char* middle;
+    std::uint64_t mistakes;
+    const char* right;
+    double seconds;
+  };
+  const Line lines[] = {
+      {"sent", m.sent, "lost", m.lost, "generate", p.generate},
+      {"stored", m.stored, "duplicated", m.duplicated, "import", p.import},
+      {"delivered", m.delivered, "reordered", m.reordered, "start", p.start},
+      {"acknowledged", m.acknowledged, "altered", m.altered, "run", p.run},
+      {"verified", m.verified, "foreign", m.foreign, "verify", p.verify},
+  };
+  std::string text = fmt::format(" {:<29}  {:<24}  {}\n", "messages", "mistakes", "seconds");
+  for (const Line& l : lines) {
+    text += fmt::format("   {:<12} {:>14}    {:<10} {:>11}    {:<8} {:>10.2f}\n", l.left,
+                        WithCommas(l.count), l.middle, WithCommas(l.mistakes), l.right, l.seconds);
+  }
+  return text + fmt::format("{:34}{:<10} {:>11}\n", "", "counter", WithCommas(m.counter));
+}
+
+std::string Latency(const RunLatency& l) {
+  return fmt::format("p50 {:.2f}   p99 {:.2f}   p99.9 {:.2f}   max {:.2f} ms", l.p50, l.p99, l.p999,
+                     l.max);
+}
+
+}  // namespace
+
+std::string Verdict(const RunResult& r) {
+  const RunMessages& m = r.messages;
+  switch (r.exit_code) {
+    case 0:
+      return "VERIFIED: every message arrived once, in order, unaltered";
+    case 1: {
+      std::string text;
+      for (const auto& [count, kind] : {std::pair{m.lost, "lost"},
+                                        {m.duplicated, "duplicated"},
+                                        {m.reordered, "reordered"},
+                                        {m.altered, "altered"},
+                                        {m.foreign, "foreign"},
+                                        {m.counter, "counters wrong"}}) {
+        if (count > 0)
+          text += fmt::format("{}{} {}", text.empty() ? "" : ", ", WithCommas(count), kind);
+      }
+      return "MISMATCH: " + (text.empty() ? "see the list of problems" : text);
+    }
+    case 3:
+      return "OUT OF TIME: the run was stopped at its deadline";
+    default:
+      return "NOT RUN: " + (r.problems.empty() ? "see the logs" : r.problems.front());
+  }
+}
+
+std::string SummaryTable(const RunResult& r) {
+  const RunOptions& o = r.options;
+  std::string text = Rule();
+  text +=
+      Row("workload", fmt::format("{} users in {} cells, {} relations, {} bytes a message, seed {}",
+                                  WithCommas(r.users), r.cells, WithCommas(r.relations),
+                                  o.spec.body_bytes, o.spec.seed));
+  text += Row("played",
+              fmt::format("{}, {} a frame, {} in flight, {} users at a time, layout {}", o.protocol,
+                          o.messages_per_frame, o.in_flight, o.concurrency, o.layout));
+  if (o.rate > 0) text += Row("open loop", fmt::format("{:.0f} messages/s planned", o.rate));
+  text += Rule() + Tables(r) + Rule();
+  text += Pair("rate",
+               fmt::format("{} messages/s", WithCommas(static_cast<std::uint64_t>(r.rate_per_s))),
+               "CPU", fmt::format("{:.2f} us a message", r.cpu_us_per_message));
+  text += Pair("memory", Mib(r.peak_rss_mib) + " at the peak", "disk",
+               Mib(static_cast<double>(r.disk_bytes) / (1 << 20)));
+  text += Pair("re-sent", fmt::format("{:.2f} % of deliveries", r.resent_share * 100), "steal",
+               fmt::format("{:.1f} %", r.machine.steal_share * 100));
+  if (r.latency_stored) text += Row("stored", Latency(*r.latency_stored));
+  if (r.latency_delivered) text += Row("delivered", Latency(*r.latency_delivered));
+  if (r.machine.steal_share > monitor::kStealWarning) {
+    text += Row("WARNING", "the host kept CPU from this machine: the rate means little");
+  }
+  text += Rule() + " " + Verdict(r) + "\n";
+  if (r.exit_code == 1) {
+    for (const std::string& problem : r.problems) text += "   " + problem + "\n";
+  }
+  return text;
+}
+
+}  // namespace baiwan::stress
