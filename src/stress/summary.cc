@@ -91,7 +91,7 @@ std::string SummaryTable(const RunResult& r) {
   const RunOptions& o = r.options;
   std::string text = Rule();
   text +=
-      Row("workload", fmt::format("{} users in {} cells, {} relations, {} bytes a message, seed {}",
+      Row("workload", fmt::format("{} users in {} cells, {} relations, bodies of {} bytes, seed {}",
                                   WithCommas(r.users), r.cells, WithCommas(r.relations),
                                   o.spec.body_bytes, o.spec.seed));
   text += Row("played",
@@ -99,9 +99,10 @@ std::string SummaryTable(const RunResult& r) {
                           o.messages_per_frame, o.in_flight, o.concurrency, o.layout));
   if (o.rate > 0) text += Row("open loop", fmt::format("{:.0f} messages/s planned", o.rate));
   text += Rule() + Tables(r) + Rule();
-  text += Pair("rate",
-               fmt::format("{} messages/s", WithCommas(static_cast<std::uint64_t>(r.rate_per_s))),
-               "CPU", fmt::format("{:.2f} us a message", r.cpu_us_per_message));
+  text +=
+      Pair("rate",
+           fmt::format("{} messages/s", WithCommas(static_cast<std::uint64_t>(r.rate_per_s + 0.5))),
+           "CPU", fmt::format("{:.2f} us a message", r.cpu_us_per_message));
   text += Pair("memory", Mib(r.peak_rss_mib) + " at the peak", "disk",
                Mib(static_cast<double>(r.disk_bytes) / (1 << 20)));
   text += Pair("re-sent", fmt::format("{:.2f} % of deliveries", r.resent_share * 100), "steal",

@@ -1,0 +1,140 @@
+#include "stress/result.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace baiwan::stress {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+RunResult Full() {
+  RunResult r;
+  r.users = 4000;
+  r.relations = 120'000;
+  r.cells = 4;
+  r.messages = {600'000, 600'000, 600'000, 600'000, 600'000, 0, 0, 0, 0, 0, 0};
+  r.phase_seconds = {0.12, 0.5, 0.8, 5.91, 2.2};
+  r.rate_per_s = 101'522.8;
+  r.cpu_us_per_message = 8.125;
+  r.cpu_us_by_process = {{"cell-0", 1.25}, {"drive-0", 0.5}};
+  r.cpu_us_by_role = {{"gateway", 1.0}, {"logic", 2.5}};
+  r.latency_stored = RunLatency{1.5, 7.25, 12, 40};
+  r.latency_delivered = RunLatency{2.5, 9, 15, 50};
+  r.peak_rss_mib = 212.4;
+  r.peak_rss_mib_by_process = {{"cell-0", 60.5}};
+  r.disk_bytes = 92'411'904;
+  r.resent_share = 0.0004;
+  r.options.spec.seed = 7;
+  r.options.spec.text = true;
+  r.options.protocol = "http";
+  r.options.layout = "role";
+  r.options.rate = 50'000;
+  r.revision = "abc1234";
+  r.date = "2026-01-31T12:00:00Z";
+  r.machine = {2, "Some CPU", 24'000, "Linux 6.1", 0.003};
+  return r;
+}
+
+TEST(RunResult, SurvivesItsJson) {
+  RunResult r = Full();
+  r.exit_code = 1;
+  r.problems = {"user 5: message 3 is \"altered\"", "second"};
+  const auto back = ResultFromJson(ToJson(r));
+  ASSERT_TRUE(back.ok()) << back.error();
+  EXPECT_EQ(*back, r);
+  const auto empty = ResultFromJson(ToJson(RunResult{}));
+  ASSERT_TRUE(empty.ok()) << empty.error();
+  EXPECT_EQ(*empty, RunResult{});
+}
+
+TEST(RunResult, JsonHasTheNamesThatAreDocumented) {
+  RunResult r = Full();
+  r.cpu_us_by_role.reset();
+  r.latency_stored.reset();
+  const std::string json = ToJson(r);
+  EXPECT_THAT(json, HasSubstr("\"messages\": {\n    \"sent\": 600000,"));
+  EXPECT_THAT(json, HasSubstr("\"phase_seconds\": {\n    \"generate\": 0.12,"));
+  EXPECT_THAT(json, HasSubstr("\"cpu_us_per_message\": {\n    \"total\": 8.125,"));
+  EXPECT_THAT(json, HasSubstr("\"by_role\": null"));
+  EXPECT_THAT(json, HasSubstr("\"stored\": null,\n    \"delivered\": {\n      \"p50\": 2.5"));
+  EXPECT_THAT(json, HasSubstr("\"peak_rss_mib\": {\n    \"total\": 212.4"));
+}
+
+TEST(RunResult, WhatIsNoResultIsRefusedWithTheField) {
+  EXPECT_FALSE(ResultFromJson("").ok());
+  EXPECT_FALSE(ResultFromJson("[]").ok());
+  EXPECT_THAT(ResultFromJson("{\"version\":2}").error(), HasSubstr("version 2"));
+  EXPECT_THAT(ResultFromJson("{\"users\":-1}").error(), HasSubstr("\"users\""));
+  EXPECT_THAT(ResultFromJson("{\"cells\":5000000000}").error(), HasSubstr("\"cells\""));
+  EXPECT_THAT(ResultFromJson("{\"messages\":7}").error(), HasSubstr("\"messages\""));
+  EXPECT_THAT(ResultFromJson("{\"peak_rss_mib\":{\"by_process\":{\"a\":\"b\"}}}").error(),
+              HasSubstr("\"by_process\""));
+  EXPECT_TRUE(ResultFromJson("{\"users\":5,\"something\":\"new\"}").ok());
+}
+
+TEST(Summary, IsATable) {
+  RunResult r = Full();
+  r.latency_stored.reset();
+  r.latency_delivered.reset();
+  r.options.rate = 0;
+  EXPECT_EQ(SummaryTable(r),
+            "------------------------------------------------------------------------------\n"
+            " workload    4,000 users in 4 cells, 120,000 relations, bodies of 16 bytes, seed 7\n"
+            " played      http, 8 a frame, 32 in flight, 200 users at a time, layout role\n"
+            "------------------------------------------------------------------------------\n"
+            " messages                       mistakes                  seconds\n"
+            "   sent                600,000    lost                 0    generate       0.12\n"
+            "   stored              600,000    duplicated           0    import         0.50\n"
+            "   delivered           600,000    reordered            0    start          0.80\n"
+            "   acknowledged        600,000    altered              0    run            5.91\n"
+            "   verified            600,000    foreign              0    verify         2.20\n"
+            "                                  counter              0\n"
+            "------------------------------------------------------------------------------\n"
+            " rate        101,523 messages/s           CPU       8.12 us a message\n"
+            " memory      212.4 MiB at the peak        disk      88.1 MiB\n"
+            " re-sent     0.04 % of deliveries         steal     0.3 %\n"
+            "------------------------------------------------------------------------------\n"
+            " VERIFIED: every message arrived once, in order, unaltered\n");
+}
+
+TEST(Summary, TheLargestRunOfTheSourceKeepsTheColumns) {
+  RunResult r = Full();
+  r.messages.sent = r.messages.stored = 148'705'680;
+  r.phase_seconds.run = 7444.01;
+  EXPECT_THAT(SummaryTable(r),
+              HasSubstr("   stored          148,705,680    duplicated           0    import"));
+  EXPECT_THAT(SummaryTable(r), HasSubstr(" stored      p50 1.50   p99 7.25"));
+}
+
+TEST(Summary, MistakesAreNamedWithTheirProblems) {
+  RunResult r = Full();
+  r.exit_code = 1;
+  r.messages.lost = 3;
+  r.messages.altered = 1;
+  r.problems = {"user 5: message 3 is lost"};
+  r.machine.steal_share = 0.2;
+  EXPECT_EQ(Verdict(r), "MISMATCH: 3 lost, 1 altered");
+  EXPECT_THAT(SummaryTable(r),
+              HasSubstr("MISMATCH: 3 lost, 1 altered\n   user 5: message 3 is lost"));
+  EXPECT_THAT(SummaryTable(r), HasSubstr("WARNING"));
+  r.exit_code = 2;
+  r.problems = {"the disk is full"};
+  EXPECT_EQ(Verdict(r), "NOT RUN: the disk is full");
+  EXPECT_THAT(SummaryTable(r), Not(HasSubstr("VERIFIED")));
+  r.exit_code = 3;
+  EXPECT_THAT(Verdict(r), HasSubstr("deadline"));
+}
+
+TEST(RunResult, LatencyComesFromAHistogram) {
+  Histogram h;
+  h.Add(kMillisecond, 99);
+  h.Add(100 * kMillisecond);
+  const RunLatency l = LatencyOf(h);
+  EXPECT_NEAR(l.p50, 1, 0.02);
+  EXPECT_EQ(l.max, 100);
+}
+
+}  // namespace
+}  // namespace baiwan::stress
