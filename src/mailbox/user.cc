@@ -431,6 +431,7 @@ wire::UserRecord User::ToRecord(const CommitBatch& open) const {
       wire::FoldAck(r, open.ack(i).from, open.ack(i).upto);
     }
     if (mine.cursor > 0) wire::FoldCursor(r, mine.cursor);
+    wire::FinishFold(r);
   }
   return r;
 }

@@ -46,6 +46,20 @@ TEST(UserTest, NothingIsShownOrSentBeforeTheCommitIsDurable) {
   EXPECT_FALSE(released.delivered);
 }
 
+// A snapshot that rides with the last acknowledgement may be the last one ever written of this
+// user: its counters are what an audit of the stopped store finds.
+TEST(UserTest, ASnapshotCountsTheAcknowledgementsThatItRidesWith) {
+  OneUser u;
+  u.Submit(1, 2, "a");
+  u.Submit(2, 3, "b");
+  u.Commit();
+  u.Ack(3, 1);
+  EXPECT_EQ(u.user->ToRecord(*u.open).send_ack_id, 0U);
+  u.Ack(2, 1);
+  EXPECT_EQ(u.user->ToRecord(*u.open).send_ack_id, 2U);
+  EXPECT_EQ(u.user->counters().send_ack_id, 0U);
+}
+
 TEST(UserTest, EachCommitShowsItsOwnPartWhenSeveralAreUnderWay) {
   OneUser u;
   u.Submit(1, 2, "a");
