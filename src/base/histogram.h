@@ -45,6 +45,12 @@ class Histogram {
   // For storing: buckets by index, and the largest value of a bucket in microseconds.
   static constexpr std::size_t kBuckets = 64 * 31;
   std::uint64_t bucket(std::size_t index) const { return buckets_[index]; }
+  // Puts back what was stored: so many in a bucket, and the largest value of all, or a bound.
+  void Restore(std::size_t index, std::uint64_t count, Nanos max) {
+    buckets_[index] += count;
+    count_ += count;
+    if (max > max_) max_ = max;
+  }
   static std::uint64_t UpperEnd(std::size_t index) {
     if (index < 128) return index;
     const std::size_t shift = index / 64 - 1;

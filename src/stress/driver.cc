@@ -1,14 +1,17 @@
 #include "stress/driver.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "stress/player.h"
 
 namespace baiwan::stress {
 namespace {
 
-constexpr Nanos kClosedTick = 10 * kMillisecond;
+constexpr Nanos kClosedTick = 5 * kMillisecond;
 constexpr Nanos kOpenTick = kMillisecond;
+constexpr Nanos kSweepEvery = kSecond;
+constexpr Nanos kWaitForFirst = kSecond;  // open loop: for the first users to be connected
 
 }  // namespace
 
@@ -19,9 +22,11 @@ Driver::Driver(NodeContext& node, const DriveOptions& options, const WorkloadSpe
       spec_(spec),
       graph_(graph),
       target_(target),
-      ledger_(ledger) {
-  counters_.users = graph.users();
+      ledger_(ledger),
+      retries_(options.retries_saved) {
   players_.resize(graph.users());
+  counters_.users = graph.users();
+  CountTold();
 }
 
 Driver::~Driver() {
@@ -29,105 +34,188 @@ Driver::~Driver() {
   node_.loop.Cancel(tick_);
 }
 
+// What the ledger knows is known from the beginning, also of users whose turn has not come.
+void Driver::CountTold() {
+  for (std::uint32_t i = 0; i < graph_.users(); ++i) {
+    const std::uint64_t total = MessagesOf(spec_, graph_.friends(i).size());
+    counters_.messages += total;
+    if (ledger_ == nullptr) continue;
+    counters_.stored += std::min(ledger_->told(i).send_id, total);
+    counters_.delivered += std::min(ledger_->told(i).send_ack_id, total);
+  }
+}
+
 void Driver::Start(std::function<void()> done) {
   done_ = std::move(done);
-  for (std::uint32_t i = 0; i < graph_.users(); ++i) {
-    counters_.messages += MessagesOf(spec_, graph_.friends(i).size());
-  }
-  schedule_from_ = node_.clock.Monotonic();
-  Fill();
+  started_ = swept_ = retries_at_ = node_.clock.Monotonic();
+  SettleSoon();
   Tick();
 }
 
 void Driver::Fill() {
-  while (playing_ < options_.concurrency && next_user_ < players_.size()) {
+  while (playing_ < options_.concurrency && connections_ < options_.max_connections &&
+         next_user_ < players_.size()) {
     const std::uint32_t index = next_user_++;
-    ++playing_;
     ++counters_.users_started;
+    if (graph_.friends(index).empty()) {  // nothing to say to anybody
+      ++counters_.users_stored;
+      ++counters_.users_finished;
+      continue;
+    }
+    ++playing_;
+    ++connections_;
     players_[index] = std::make_unique<Player>(*this, index);
     active_.push_back(index);
-    players_[index]->Begin();
+    players_[index]->Connect();
   }
 }
 
 void Driver::SlotFree() {
   --playing_;
   ++counters_.users_stored;
+  SettleSoon();
 }
 
-void Driver::Finished(Player& player) {
-  ++counters_.users_finished;
-  finished_.push_back(std::move(players_[player.index()]));
-  if (finished_.size() > 1) return;
+void Driver::Ended(Player& player) {
+  --connections_;
+  if (player.failed()) {
+    ++counters_.users_failed;
+    if (player.slot_held()) --playing_;
+  } else {
+    ++counters_.users_finished;
+  }
+  ended_.push_back(std::move(players_[player.index()]));
+  SettleSoon();
+}
+
+// Outside of all callbacks: buries who has ended, begins who is next, and sees whether that was
+// all.
+void Driver::SettleSoon() {
+  if (std::exchange(settle_posted_, true)) return;
   node_.loop.Post([this, alive = alive_] {
     if (!*alive) return;
-    finished_.clear();
+    settle_posted_ = false;
+    ended_.clear();
     Fill();
-    if (counters_.users_finished == counters_.users && done_) std::exchange(done_, nullptr)();
+    if (counters_.users_finished + counters_.users_failed < counters_.users) return;
+    node_.loop.Cancel(std::exchange(tick_, 0));
+    if (done_) std::exchange(done_, nullptr)();
   });
 }
 
-bool Driver::TakeRetry() {
-  const auto allowed =
-      1000 + static_cast<std::uint64_t>(options_.retry_share * static_cast<double>(counters_.submitted));
-  if (retries_ >= allowed) return false;
-  ++retries_;
+// A retry may be made for every 1 / retry_share submissions, and retries_per_s of them in any case,
+// so that nothing waits for ever.
+bool Driver::TakeRetry(Nanos now) {
+  retries_ += static_cast<double>(now - retries_at_) / kSecond * options_.retries_per_s +
+              static_cast<double>(counters_.submitted - retries_for_) * options_.retry_share;
+  retries_ = std::min(retries_, static_cast<double>(options_.retries_saved));
+  retries_at_ = now;
+  retries_for_ = counters_.submitted;
+  if (retries_ < 1) return false;
+  retries_ -= 1;
   return true;
 }
 
 void Driver::Tick() {
-  if (options_.rate > 0) Schedule();
   const Nanos now = node_.clock.Monotonic();
-  std::erase_if(active_, [this](std::uint32_t i) { return players_[i] == nullptr; });
-  for (std::size_t i = 0; i < active_.size(); ++i) {
-    if (Player* player = players_[active_[i]].get()) player->OnTick(now);
+  if (options_.rate > 0) Schedule(now);
+  while (!wakes_.empty() && wakes_.top().at <= now) {
+    const std::uint32_t index = wakes_.top().index;
+    wakes_.pop();
+    if (Player* player = players_[index].get()) player->OnWake(now);
   }
-  Fill();
-  if (counters_.users_finished == counters_.users && done_) {
-    node_.loop.Post(std::exchange(done_, nullptr));
-    return;
+  if (now - swept_ >= kSweepEvery) {
+    swept_ = now;
+    Sweep(now);
   }
   tick_ = node_.loop.After(options_.rate > 0 ? kOpenTick : kClosedTick, [this] { Tick(); });
 }
 
-// What is due by now goes to the playing users in turn.
-void Driver::Schedule() {
-  const Nanos now = node_.clock.Monotonic();
-  const auto due = static_cast<std::uint64_t>(static_cast<double>(now - schedule_from_) /
-                                              kSecond * options_.rate);
-  std::size_t idle = 0;
-  while (scheduled_ < due && idle < active_.size()) {
-    if (robin_ >= active_.size()) robin_ = 0;
-    Player* player = players_[active_[robin_++]].get();
-    const auto when = schedule_from_ + static_cast<Nanos>(static_cast<double>(scheduled_) *
-                                                          kSecond / options_.rate);
+void Driver::Sweep(Nanos now) {
+  std::erase_if(active_, [this](std::uint32_t i) { return players_[i] == nullptr; });
+  for (const std::uint32_t index : active_) {
+    if (Player* player = players_[index].get()) player->OnSweep(now);
+  }
+}
+
+// What is due by now goes to the connected users in turn. The schedule runs on when none of them
+// can take more: whoever comes later takes over what has been due since.
+void Driver::Schedule(Nanos now) {
+  if (schedule_from_ == 0) {
+    const std::size_t first = std::min<std::size_t>(options_.concurrency, players_.size());
+    if (robin_.size() < first && now - started_ < kWaitForFirst) return;
+    schedule_from_ = now;
+  }
+  const auto due = static_cast<std::uint64_t>(static_cast<double>(now - schedule_from_) / kSecond *
+                                              options_.rate);
+  touched_.clear();
+  while (scheduled_ < due && !robin_.empty()) {
+    if (robin_at_ >= robin_.size()) robin_at_ = 0;
+    const std::uint32_t index = robin_[robin_at_];
+    Player* player = players_[index].get();
+    const auto when = schedule_from_ +
+                      static_cast<Nanos>(static_cast<double>(scheduled_) * kSecond / options_.rate);
     if (player == nullptr || !player->Due(when)) {
-      ++idle;
+      robin_[robin_at_] = robin_.back();
+      robin_.pop_back();
       continue;
     }
-    idle = 0;
+    if (!std::exchange(player->touched, true)) touched_.push_back(index);
+    ++robin_at_;
     ++scheduled_;
   }
+  for (const std::uint32_t index : touched_) {
+    Player* player = players_[index].get();
+    if (player == nullptr) continue;
+    player->touched = false;
+    player->Pump(now);
+  }
+}
+
+std::uint64_t Driver::WallMillis(Nanos monotonic) const {
+  if (monotonic == 0) return 0;
+  const Nanos ago = node_.clock.Monotonic() - monotonic;
+  return node_.clock.WallMillis() - static_cast<std::uint64_t>(ago / kMillisecond);
+}
+
+DriveResult Driver::Result() const {
+  DriveResult result;
+  static_cast<DriveCounts&>(result) = counters_;
+  result.first_submit_ms = WallMillis(counters_.first_submit);
+  result.last_ack_ms = WallMillis(counters_.last_ack);
+  result.stored_latency = stored_latency_;
+  result.delivered_latency = delivered_latency_;
+  return result;
 }
 
 void Driver::WriteMetrics(MetricsSink& sink) const {
   const DriveCounters& c = counters_;
   sink.Gauge("drive_users", "users of this cell", static_cast<double>(c.users));
   sink.Gauge("drive_messages", "messages that they will send", static_cast<double>(c.messages));
-  sink.Counter("drive_users_started_total", "users that have begun", c.users_started);
-  sink.Counter("drive_users_stored_total", "users all of whose messages are stored",
-               c.users_stored);
-  sink.Counter("drive_users_finished_total", "users all of whose messages are with the friends",
-               c.users_finished);
-  sink.Counter("drive_submitted_total", "messages submitted, repeats included", c.submitted);
-  sink.Counter("drive_repeated_total", "of these, repeats", c.repeated);
-  sink.Counter("drive_stored_total", "messages known to be stored", c.stored);
-  sink.Counter("drive_delivered_total", "messages known to be with the friends", c.delivered);
-  sink.Counter("drive_connects_total", "connections made", c.connects);
-  sink.Counter("drive_disconnects_total", "connections lost", c.disconnects);
-  sink.Counter("drive_polls_total", "times that counters were asked for", c.polls);
-  for (const auto& [code, count] : c.refused) {
-    sink.Counter("drive_refused_total", "refusals, by code", static_cast<double>(count),
+  sink.Gauge("drive_users_playing", "users that play now", static_cast<double>(playing_));
+  sink.Gauge("drive_connections", "users that play or wait for their friends' acknowledgements",
+             static_cast<double>(connections_));
+  const auto count = [&sink](const char* name, const char* help, std::uint64_t value) {
+    sink.Counter(name, help, static_cast<double>(value));
+  };
+  count("drive_users_started_total", "users that have begun", c.users_started);
+  count("drive_users_stored_total", "users all of whose messages are stored", c.users_stored);
+  count("drive_users_finished_total", "users all of whose messages are with the friends",
+        c.users_finished);
+  count("drive_users_failed_total", "users that gave up", c.users_failed);
+  count("drive_submitted_total", "messages submitted, repeats included", c.submitted);
+  count("drive_repeated_total", "of these, repeats", c.repeated);
+  count("drive_presumed_lost_total", "messages taken by the server but then not stored for long",
+        c.presumed_lost);
+  count("drive_stored_total", "messages known to be stored", c.stored);
+  count("drive_delivered_total", "messages known to be with the friends", c.delivered);
+  count("drive_connects_total", "connections made", c.connects);
+  count("drive_disconnects_total", "connections lost", c.disconnects);
+  count("drive_polls_total", "times that counters were asked for", c.polls);
+  count("drive_behind_ledger_total", "users for whom the server knew less than it had told",
+        c.behind_ledger);
+  for (const auto& [code, n] : c.refused) {
+    sink.Counter("drive_refused_total", "refusals, by code", static_cast<double>(n),
                  fmt::format("code=\"{}\"", code));
   }
 }

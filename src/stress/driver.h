@@ -1,28 +1,32 @@
 // The load client: plays the users of one cell against a Target.
 //
 // `concurrency` users play at a time. Closed loop (default): a user connects, submits its messages
-// in an order shuffled within half of its window, at most `in_flight` unacknowledged, and frees its
-// slot when all of them are stored; its connection is kept until all are with the friends. Open loop
-// (`rate`): messages become due on a fixed schedule, whatever the backend does, are sent in order,
-// and latency counts from the moment they were due.
+// in an order shuffled within half of its window, at most `in_flight` of them not known to be
+// stored, and frees its slot when all are stored; its connection is kept until all are with the
+// friends. Open loop (`rate`): messages become due on a fixed schedule, whatever the backend does,
+// are sent in order, and latency counts from the moment they were due, so that a backend that
+// stops shows in every message that should have been sent meanwhile.
 //
-// Threads: one loop. Failure: refusals of unknown fate (429, 503, 504) are repeated after the pause
-// asked for, with jitter, from a budget of retries; connections are made again with backoff; any
-// other refusal is a failure of the run, counted and named. Killed and started again, it goes on
-// from the server's counters; what it was told is in the ledger.
+// Threads: one loop. Failure: what is refused with unknown fate (429, 503, 504) is repeated after
+// the pause asked for, with backoff and jitter, from a budget of retries; connections are made
+// again likewise. Any other refusal is a failure of the run, counted and named: that user gives
+// up, the others go on. Killed and started again, it goes on from the server's counters; what it
+// was told is in the ledger, and a server that knows less is counted and named.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <queue>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/histogram.h"
 #include "base/metrics.h"
 #include "base/node_context.h"
+#include "stress/drive_result.h"
 #include "stress/ledger.h"
 #include "stress/target.h"
 #include "stress/workload.h"
@@ -31,34 +35,24 @@ namespace baiwan::stress {
 
 struct DriveOptions {
   CellId cell = 0;
-  std::uint32_t concurrency = 200;         // users that play at a time
-  std::uint32_t in_flight = 32;            // messages of one user not known to be stored
+  std::uint32_t concurrency = 200;  // users that play at a time
+  std::uint32_t in_flight = 32;     // messages of one user not known to be stored
   std::uint32_t messages_per_frame = 8;
   double rate = 0;                         // messages a second of this cell; 0: closed loop
   std::uint32_t open_in_flight = 1000;     // in_flight of an open loop
-  double retry_share = 0.1;                // retries beyond the first 1,000, of all submissions
-  Nanos stall_timeout = 30 * kSecond;      // a user that hears nothing for so long connects again
+  std::uint32_t window_messages = 1024;    // what the backend takes of one user beyond what is
+  std::uint32_t window_bytes = 256 << 10;  // stored; neither is ever exceeded
+  std::uint32_t max_connections = 12'000;  // no user begins beyond these
+  double retry_share = 0.1;                // retries of refused messages: of all submissions …
+  double retries_per_s = 100;              // … and at least these …
+  std::uint32_t retries_saved = 1000;      // … of which so many can be saved up
+  Nanos stall_timeout = 30 * kSecond;      // a user that gets no further for so long connects again
+  Nanos resend_after = 2 * kSecond;        // without pushes: when what was taken, but does not
+                                           // become stored, counts as lost; doubles each time
 };
 
-struct DriveCounters {
-  std::uint64_t users = 0;
-  std::uint64_t users_started = 0;
-  std::uint64_t users_stored = 0;      // all of whose messages are stored
-  std::uint64_t users_finished = 0;    // all of whose messages are with the friends
-  std::uint64_t messages = 0;          // to be sent by all users together
-  std::uint64_t submitted = 0;         // repeats included
-  std::uint64_t repeated = 0;
-  std::uint64_t stored = 0;
-  std::uint64_t delivered = 0;
-  std::uint64_t connects = 0;
-  std::uint64_t disconnects = 0;
-  std::uint64_t polls = 0;
-  std::uint64_t behind_ledger = 0;     // users for whom the server knew less than it had told
-  std::map<std::string, std::uint64_t> refused;  // by code
-  std::map<std::string, std::uint64_t> failures; // refusals that should not have been
-  Nanos first_submit = 0;              // monotonic
-  Nanos last_ack = 0;
-};
+// What it has counted so far is a DriveResult without histograms and wall-clock times.
+using DriveCounters = DriveCounts;
 
 class Driver final : public MetricsSource {
  public:
@@ -67,23 +61,37 @@ class Driver final : public MetricsSource {
          const CellGraph& graph, Target& target, Ledger* ledger);
   ~Driver() override;
 
-  // Plays; calls `done` once, when every user is finished.
+  // Plays; calls `done` once, in a later turn, when every user has finished or given up.
   void Start(std::function<void()> done);
 
   const DriveCounters& counters() const { return counters_; }
   const Histogram& stored_latency() const { return stored_latency_; }        // open loop only
   const Histogram& delivered_latency() const { return delivered_latency_; }  // open loop only
+  // All of this in a form that can be kept and merged. Of this life of the driver only, but for
+  // what the ledger says.
+  DriveResult Result() const;
   void WriteMetrics(MetricsSink& sink) const override;
 
  private:
   class Player;
+  struct Wake {
+    Nanos at;
+    std::uint32_t index;
+    bool operator>(const Wake& other) const { return at > other.at; }
+  };
 
+  void CountTold();
   void Fill();
   void Tick();
-  void Schedule();
+  void Sweep(Nanos now);
+  void Schedule(Nanos now);
+  void WakeAt(Nanos at, std::uint32_t index) { wakes_.push({at, index}); }
   void SlotFree();
-  void Finished(Player& player);
-  bool TakeRetry();
+  void WantsSchedule(std::uint32_t index) { robin_.push_back(index); }
+  void Ended(Player& player);
+  void SettleSoon();
+  bool TakeRetry(Nanos now);
+  std::uint64_t WallMillis(Nanos monotonic) const;
 
   NodeContext& node_;
   const DriveOptions options_;
@@ -94,14 +102,23 @@ class Driver final : public MetricsSource {
   std::function<void()> done_;
 
   std::vector<std::unique_ptr<Player>> players_;  // by index of the user in the cell
-  std::vector<std::uint32_t> active_;             // indices that play or follow
-  std::vector<std::unique_ptr<Player>> finished_; // to be destroyed outside their callbacks
+  std::vector<std::uint32_t> active_;             // who plays or follows, and some who are gone
+  std::vector<std::unique_ptr<Player>> ended_;    // to be destroyed outside their callbacks
+  std::priority_queue<Wake, std::vector<Wake>, std::greater<>> wakes_;
+  std::vector<std::uint32_t> robin_;    // open loop: whom what is due goes to, in turn
+  std::vector<std::uint32_t> touched_;  // open loop: who got some now
+  std::size_t robin_at_ = 0;
   std::uint32_t next_user_ = 0;
   std::uint32_t playing_ = 0;
-  std::uint64_t retries_ = 0;
-  Nanos schedule_from_ = 0;
+  std::uint32_t connections_ = 0;
+  bool settle_posted_ = false;
+  double retries_ = 0;             // that may be made now
+  std::uint64_t retries_for_ = 0;  // submissions that are in that account
+  Nanos retries_at_ = 0;
+  Nanos started_ = 0;
+  Nanos swept_ = 0;
+  Nanos schedule_from_ = 0;  // 0: not yet
   std::uint64_t scheduled_ = 0;
-  std::size_t robin_ = 0;
   TimerId tick_ = 0;
   DriveCounters counters_;
   Histogram stored_latency_;

@@ -1,6 +1,11 @@
 #include "stress/http_target.h"
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
+#include <utility>
+
+#include "stress/gateway_address.h"
 
 namespace baiwan::stress {
 namespace {
@@ -50,7 +55,7 @@ class HttpTarget::Client final : public TargetClient {
   void Connect() override {
     up_ = false;
     Endpoint gateway;
-    if (!target_.gateway_(user_, &gateway)) {
+    if (!address_.Next(target_.gateway_, user_, &gateway)) {
       target_.node_.loop.Post([this, alive = alive_] {
         if (*alive) listener_->OnDown("no gateway is known yet", kAgain);
       });
@@ -87,26 +92,22 @@ class HttpTarget::Client final : public TargetClient {
 
  private:
   void Submitted(Seq send_id, Result<net::HttpResponse, NetError>& response) {
-    if (!response) return Down(Message(response.error()));
-    if (response->status != 200) {
-      TargetRefusal refusal{send_id, response->status, ErrorCode(response->body), 0};
-      if (refusal.status == 429 || refusal.status >= 503) {
-        std::uint64_t seconds = 1;
-        const std::string_view text = response->Header("Retry-After");
-        std::from_chars(text.data(), text.data() + text.size(), seconds);
-        refusal.retry_after = static_cast<Nanos>(seconds) * kSecond;
-      }
-      listener_->OnRefused(refusal);
-    }
+    if (!response) return Down(Message(response.error()), kAgain);
+    if (response->status == 307) return Elsewhere(*response);
+    if (response->status != 200) listener_->OnRefused(ToRefusal(send_id, *response));
     if (std::exchange(poll_wanted_, false)) return Poll();
     listener_->OnAcknowledged(counters_);  // room for the next one
   }
 
   void Polled(Result<net::HttpResponse, NetError>& response) {
-    if (!response) return Down(Message(response.error()));
+    if (!response) return Down(Message(response.error()), kAgain);
+    if (response->status == 307) return Elsewhere(*response);
     if (response->status != 200) {
-      return Down("the counters were answered with status " + std::to_string(response->status));
+      const TargetRefusal refusal = ToRefusal(0, *response);
+      if (!IsTemporary(response->status)) return listener_->OnRefused(refusal);
+      return Down("the counters were refused: " + refusal.code, refusal.retry_after);
     }
+    address_.Worked();
     counters_.send_id = Field(response->body, "\"SendId\":");
     counters_.send_ack_id = Field(response->body, "\"SendAckId\":");
     counters_.receive_id = Field(response->body, "\"ReceiveId\":");
@@ -114,16 +115,44 @@ class HttpTarget::Client final : public TargetClient {
     listener_->OnAcknowledged(counters_);
   }
 
-  void Down(const std::string& why) {
+  // Another gateway serves this user: on from there, before anybody counts on this one.
+  void Elsewhere(const net::HttpResponse& response) {
+    const std::optional<Endpoint> to = EndpointOfUrl(response.Header("Location"));
+    const bool was_up = up_;
+    if (!address_.PointTo(to)) return Down("sent from gateway to gateway", kAgain);
+    up_ = false;
+    if (!was_up) {
+      http_ = net::HttpClient::Create(target_.node_, *to);
+      return Poll();
+    }
+    poll_wanted_ = false;
+    listener_->OnDown("moved to another gateway", 0);
+  }
+
+  static bool IsTemporary(int status) { return status == 408 || status == 429 || status >= 503; }
+
+  static TargetRefusal ToRefusal(Seq send_id, const net::HttpResponse& response) {
+    TargetRefusal refusal{send_id, response.status, ErrorCode(response.body), 0};
+    if (!IsTemporary(response.status)) return refusal;
+    std::uint32_t seconds = 0;
+    const std::string_view text = response.Header("Retry-After");
+    std::from_chars(text.data(), text.data() + text.size(), seconds);
+    refusal.retry_after = std::max(seconds * kSecond, kAgain);
+    return refusal;
+  }
+
+  void Down(const std::string& why, Nanos retry_after) {
     up_ = false;
     poll_wanted_ = false;
-    listener_->OnDown(why, kAgain);
+    address_.Failed();
+    listener_->OnDown(why, retry_after);
   }
 
   HttpTarget& target_;
   const UserId user_;
   TargetListener* listener_;
   std::unique_ptr<net::HttpClient> http_;
+  GatewayAddress address_;
   bool up_ = false;
   bool poll_wanted_ = false;
   TargetCounters counters_;

@@ -1,5 +1,12 @@
 // The source's own interface as a target: one GET for each message on a kept connection, counters
-// by asking for the user, as the source's client does it.
+// by asking for the user, as the source's client does it. One request at a time.
+//
+// A 200 says that a message was taken, not that it is stored: a server that dies may forget it, and
+// a kept connection that the server closed is made again without anybody noticing. So whoever uses
+// this has to see from the counters what was lost.
+//
+// A gateway that does not serve the user answers 307, which is followed. Threads and failure: as
+// target.h.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
 #include "stress/player.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace baiwan::stress {
 namespace {
@@ -9,6 +10,19 @@ constexpr Nanos kBackoffFirst = 50 * kMillisecond;
 constexpr Nanos kBackoffMax = 2 * kSecond;
 constexpr Nanos kPollFirst = 5 * kMillisecond;
 constexpr Nanos kPollMax = 500 * kMillisecond;
+constexpr Nanos kNoRetriesLeft = 100 * kMillisecond;
+constexpr Nanos kResendMax = 30 * kSecond;
+constexpr std::size_t kForgetDue = 4096;  // planned times kept of messages that are done
+
+std::uint32_t WindowOf(const DriveOptions& o, const WorkloadSpec& spec) {
+  const std::uint32_t wanted = o.rate > 0 ? o.open_in_flight : o.in_flight;
+  const std::uint32_t by_bytes = o.window_bytes / std::max(spec.body_bytes, 1U);
+  return std::max(std::min({wanted, o.window_messages, by_bytes}), 1U);
+}
+
+Nanos Backoff(std::uint32_t failures) {
+  return std::min(kBackoffMax, kBackoffFirst << std::min(failures, 8U));
+}
 
 }  // namespace
 
@@ -16,150 +30,224 @@ Driver::Player::Player(Driver& driver, std::uint32_t index)
     : driver_(driver),
       index_(index),
       user_(driver.graph_.user(index)),
-      plan_(driver.spec_, user_, driver.graph_.friends(index)) {}
-
-std::uint32_t Driver::Player::window() const {
-  return open_loop() ? driver_.options_.open_in_flight : driver_.options_.in_flight;
+      window_(WindowOf(driver.options_, driver.spec_)),
+      plan_(driver.spec_, user_, driver.graph_.friends(index)),
+      in_flight_(driver.options_.window_messages) {
+  if (driver.ledger_ == nullptr) return;
+  told_stored_ = std::min(driver.ledger_->told(index).send_id, plan_.total());
+  told_delivered_ = std::min(driver.ledger_->told(index).send_ack_id, plan_.total());
 }
 
-void Driver::Player::Begin() {
-  client_ = driver_.target_.MakeClient(user_, this);
+void Driver::Player::Connect() {
+  if (client_ == nullptr) client_ = driver_.target_.MakeClient(user_, this);
   state_ = State::kConnecting;
-  last_heard_ = driver_.node_.clock.Monotonic();
+  last_heard_ = Now();
+  asked_ = false;
   client_->Connect();
+}
+
+void Driver::Player::WakeAt(Nanos when) {
+  if (wake_at_ != 0 && wake_at_ <= when) return;
+  wake_at_ = when;
+  driver_.WakeAt(when, index_);
 }
 
 // ---------------------------------------------------------------- what the backend says
 
 void Driver::Player::OnUp(const TargetCounters& counters) {
+  if (state_ == State::kEnded) return;
+  const Nanos now = Now();
   ++driver_.counters_.connects;
   failed_connects_ = 0;
   state_ = State::kUp;
-  in_flight_.clear();
-  again_.clear();
-  if (driver_.ledger_ != nullptr && !driver_.ledger_->Covers(index_, counters.send_id,
-                                                             counters.send_ack_id)) {
-    ++driver_.counters_.behind_ledger;
-    driver_.node_.log.Error("user {}: the server knows {} stored and {} delivered, less than it "
-                            "had told: messages are lost",
-                            user_, counters.send_id, counters.send_ack_id);
+  Rewind(counters);
+  if (!std::exchange(was_up_, true) && open_loop()) {
+    due_ = due_base_ = stored_;
+    if (due_ < plan_.total()) driver_.WantsSchedule(index_);
   }
-  // What was submitted before is of unknown fate: begin again behind what is stored.
-  const Seq block = std::max<Seq>(window() / 2, 1);
-  stored_ = std::max(stored_, counters.send_id);
-  position_ = open_loop() ? counters.send_id + 1 : counters.send_id / block * block + 1;
-  Settle(counters);
-  if (state_ == State::kUp) Pump();
+  Settle(counters, now);
+  if (state_ == State::kUp) Pump(now);
 }
 
 void Driver::Player::OnAcknowledged(const TargetCounters& counters) {
-  Settle(counters);
-  if (state_ == State::kUp) Pump();
+  if (state_ != State::kUp) return;
+  const Nanos now = Now();
+  if (counters.send_id < stored_ || counters.send_ack_id < delivered_) Rewind(counters);
+  Settle(counters, now);
+  if (state_ == State::kUp) Pump(now);
 }
 
-void Driver::Player::Settle(const TargetCounters& counters) {
+// What was submitted and is not stored is of unknown fate: begins again behind what the server
+// says is stored, also where that is less than it had said before.
+void Driver::Player::Rewind(const TargetCounters& counters) {
   DriveCounters& c = driver_.counters_;
-  const Nanos now = driver_.node_.clock.Monotonic();
+  const Seq total = plan_.total();
+  const bool less = std::min(counters.send_id, total) < told_stored_ ||
+                    std::min(counters.send_ack_id, total) < told_delivered_;
+  if (less && !std::exchange(behind_, true)) {
+    ++c.behind_ledger;
+    driver_.node_.log.Error(
+        "user {}: the server knows {} messages stored and {} delivered, but had told {} and {}: "
+        "some are lost",
+        user_, counters.send_id, counters.send_ack_id, told_stored_, told_delivered_);
+  }
+  stored_ = std::min(counters.send_id, total);
+  delivered_ = std::min(counters.send_ack_id, total);
+  in_flight_.RemoveUpTo(stored_);
+  c.repeated += in_flight_.size();
+  for (const Seq id : again_) c.repeated += id > stored_ ? 1 : 0;
+  in_flight_.Clear(stored_);
+  again_.clear();
+  const Seq block = std::max(window_ / 2, 1U);
+  position_ = open_loop() ? stored_ + 1 : stored_ / block * block + 1;
+  poll_at_ = poll_gap_ = 0;
+  progress_at_ = Now();
+  if (resend_after_ == 0) resend_after_ = driver_.options_.resend_after;
+}
+
+void Driver::Player::Settle(const TargetCounters& counters, Nanos now) {
+  DriveCounters& c = driver_.counters_;
   last_heard_ = now;
+  asked_ = false;
   const Seq total = plan_.total();
   const Seq stored = std::min(counters.send_id, total);
   const Seq delivered = std::min(counters.send_ack_id, total);
-  const bool moved = stored > stored_ || delivered > delivered_ || !in_flight_.empty();
-  if (counted_stored_ < stored) {
-    c.stored += stored - counted_stored_;
-    counted_stored_ = stored;
-    std::erase_if(in_flight_, [stored](Seq id) { return id <= stored; });
+  if (stored > stored_) {
+    in_flight_.RemoveUpTo(stored);
+    progress_at_ = now;
+    resend_after_ = driver_.options_.resend_after;
+    refusals_in_row_ = 0;
+    poll_at_ = poll_gap_ = 0;
   }
   stored_ = std::max(stored_, stored);
-  if (delivered > delivered_) {
-    c.delivered += delivered - delivered_;
-    delivered_ = delivered;
-    c.last_ack = now;
-  }
-  if (moved && driver_.ledger_ != nullptr) driver_.ledger_->Told(index_, stored_, delivered_);
-  while (!unstored_.empty() && unstored_.front().send_id <= stored_) {
-    driver_.stored_latency_.Add(now - unstored_.front().due);
-    unstored_.pop_front();
-  }
-  while (!undelivered_.empty() && undelivered_.front().send_id <= delivered_) {
-    driver_.delivered_latency_.Add(now - undelivered_.front().due);
-    undelivered_.pop_front();
+  delivered_ = std::max(delivered_, delivered);
+  if (stored_ > told_stored_ || delivered_ > told_delivered_) {
+    if (open_loop()) Measure(told_stored_, told_delivered_, now);
+    if (delivered_ > told_delivered_) c.last_ack = now;
+    c.stored += std::max(stored_, told_stored_) - told_stored_;
+    c.delivered += std::max(delivered_, told_delivered_) - told_delivered_;
+    told_stored_ = std::max(stored_, told_stored_);
+    told_delivered_ = std::max(delivered_, told_delivered_);
+    if (driver_.ledger_ != nullptr) driver_.ledger_->Told(index_, told_stored_, told_delivered_);
   }
   if (stored_ == total && std::exchange(slot_held_, false)) driver_.SlotFree();
-  if (delivered_ == total) {
-    state_ = State::kDone;
-    driver_.Finished(*this);
+  if (stored_ == total && delivered_ == total) {
+    state_ = State::kEnded;
+    driver_.Ended(*this);
+  }
+}
+
+// Adds the latencies of what is new beyond `stored` and `delivered`.
+void Driver::Player::Measure(Seq stored, Seq delivered, Nanos now) {
+  const Seq last = due_base_ + due_at_.size();
+  for (Seq id = std::max(stored, due_base_) + 1; id <= std::min(stored_, last); ++id) {
+    driver_.stored_latency_.Add(now - due_at_[id - due_base_ - 1]);
+  }
+  for (Seq id = std::max(delivered, due_base_) + 1; id <= std::min(delivered_, last); ++id) {
+    driver_.delivered_latency_.Add(now - due_at_[id - due_base_ - 1]);
+  }
+  if (delivered_ >= due_base_ + kForgetDue) {
+    const Seq done = std::min(delivered_, last) - due_base_;
+    due_at_.erase(due_at_.begin(), due_at_.begin() + static_cast<std::ptrdiff_t>(done));
+    due_base_ += done;
   }
 }
 
 void Driver::Player::OnRefused(const TargetRefusal& refusal) {
-  DriveCounters& c = driver_.counters_;
-  ++c.refused[refusal.code];
-  last_heard_ = driver_.node_.clock.Monotonic();
-  std::erase(in_flight_, refusal.send_id);
-  const bool unknown_fate = refusal.status == 429 || refusal.status >= 503;
-  if (!unknown_fate) {
-    if (c.failures[refusal.code]++ == 0) {
-      driver_.node_.log.Error("user {}: message {} was refused with {} ({})", user_,
-                              refusal.send_id, refusal.status, refusal.code);
-    }
-    return;
-  }
-  again_.push_back(refusal.send_id);
-  const auto pause = static_cast<std::uint64_t>(
-      std::max(refusal.retry_after, kBackoffFirst));
-  not_before_ = last_heard_ + static_cast<Nanos>(pause + driver_.node_.rng.Below(pause));
+  if (state_ == State::kEnded) return;
+  ++driver_.counters_.refused[refusal.code];
+  const Nanos now = last_heard_ = Now();
+  asked_ = false;
+  // 429, 503 and 504 are of unknown fate; 408 says that the request did not come whole.
+  const bool again = refusal.status == 429 || refusal.status >= 503 || refusal.status == 408;
+  if (!again) return GiveUp(refusal);
+  if (in_flight_.Remove(refusal.send_id)) again_.push_back(refusal.send_id);
+  if (now >= not_before_) ++refusals_in_row_;  // else one more of the same frame
+  const Nanos pause = std::max(refusal.retry_after, Backoff(refusals_in_row_ - 1));
+  not_before_ = std::max(
+      not_before_,
+      now + pause + static_cast<Nanos>(driver_.node_.rng.Below(static_cast<std::uint64_t>(pause))));
+  WakeAt(not_before_);
 }
 
-void Driver::Player::OnDown(std::string_view, Nanos retry_after) {
-  if (state_ == State::kDone) return;
-  if (state_ == State::kUp) ++driver_.counters_.disconnects;
+void Driver::Player::GiveUp(const TargetRefusal& refusal) {
+  DriveCounters& c = driver_.counters_;
+  std::string what = fmt::format("user {}: message {} was refused with {} ({})", user_,
+                                 refusal.send_id, refusal.status, refusal.code);
+  if (c.failures[refusal.code]++ == 0) driver_.node_.log.Error("{}", what);
+  if (c.first_failure.empty()) c.first_failure = std::move(what);
+  failed_ = true;
+  state_ = State::kEnded;
+  driver_.Ended(*this);
+}
+
+void Driver::Player::OnDown(std::string_view why, Nanos retry_after) {
+  if (state_ == State::kEnded) return;
+  DriveCounters& c = driver_.counters_;
+  if (state_ == State::kUp) ++c.disconnects;
+  constexpr std::size_t kMostReasons = 32;
+  const std::string reason(why);
+  ++c.downs[c.downs.size() < kMostReasons || c.downs.contains(reason) ? reason : "other"];
   state_ = State::kDown;
-  in_flight_.clear();
-  const Nanos backoff =
-      std::min(kBackoffMax, kBackoffFirst << std::min(failed_connects_++, 8U));
-  const auto pause = static_cast<std::uint64_t>(std::max(retry_after, backoff));
-  not_before_ = driver_.node_.clock.Monotonic() +
-                static_cast<Nanos>(pause / 2 + driver_.node_.rng.Below(pause));
+  // Not before the backend wants it, and not all at once.
+  const Nanos backoff = Backoff(failed_connects_++);
+  Rng& rng = driver_.node_.rng;
+  const auto spread = [&rng](Nanos most) {
+    return static_cast<Nanos>(rng.Below(static_cast<std::uint64_t>(most) + 1));
+  };
+  not_before_ =
+      Now() + std::max(retry_after + spread(retry_after / 2), backoff / 2 + spread(backoff));
+  WakeAt(not_before_);
+}
+
+// ---------------------------------------------------------------- what time says
+
+void Driver::Player::OnWake(Nanos now) {
+  if (wake_at_ > now) return;  // of an earlier plan
+  wake_at_ = 0;
+  if (state_ == State::kDown && now >= not_before_) return Connect();
+  if (state_ == State::kDown) return WakeAt(not_before_);
+  if (state_ == State::kUp) Pump(now);
+}
+
+void Driver::Player::OnSweep(Nanos now) {
+  const DriveOptions& o = driver_.options_;
+  if (state_ != State::kUp && state_ != State::kConnecting) return;
+  if (now - last_heard_ > o.stall_timeout) return Stalled("nothing was heard");
+  if (state_ != State::kUp) return;
+  if (!in_flight_.empty()) {
+    const Nanos waited = now - progress_at_;
+    if (!driver_.target_.pushes() && waited > resend_after_) {
+      driver_.counters_.presumed_lost += in_flight_.size();
+      Rewind({stored_, delivered_, 0});
+      resend_after_ = std::min(2 * resend_after_, kResendMax);
+      return Pump(now);
+    }
+    if (driver_.target_.pushes() && waited > o.stall_timeout) return Stalled("nothing was stored");
+  }
+  if (driver_.target_.pushes() && !asked_ && now - last_heard_ > o.stall_timeout / 2) {
+    asked_ = true;
+    Poll();
+  }
+}
+
+void Driver::Player::Stalled(std::string_view why) {
+  client_.reset();
+  OnDown(why, 0);
 }
 
 // ---------------------------------------------------------------- what this user does
 
-void Driver::Player::OnTick(Nanos now) {
-  if (state_ == State::kDone) return;
-  if (state_ == State::kDown) {
-    if (now >= not_before_) Begin();
-    return;
-  }
-  if (now - last_heard_ > driver_.options_.stall_timeout) {
-    client_.reset();
-    return OnDown("nothing was heard", 0);
-  }
-  if (state_ != State::kUp) return;
-  Pump();
-  const bool waits = !driver_.target_.pushes() &&
-                     (in_flight_.size() >= window() || position_ > plan_.total());
-  if (waits && now >= poll_at_) {
-    poll_gap_ = std::clamp(poll_gap_ * 2, kPollFirst, kPollMax);
-    poll_at_ = now + poll_gap_;
-    ++driver_.counters_.polls;
-    client_->Poll();
-  }
-}
-
 bool Driver::Player::Due(Nanos when) {
-  if (state_ == State::kDone || due_ >= plan_.total() || !slot_held_) return false;
+  if (state_ == State::kEnded || due_ >= plan_.total()) return false;
   ++due_;
-  unstored_.push_back({due_, when});
-  undelivered_.push_back({due_, when});
+  due_at_.push_back(when);
   return true;
 }
 
-// The id at a position of the shuffled order: whole blocks of half the window are shuffled, so that
-// the window never fills with messages that wait for one not yet sent.
 Seq Driver::Player::IdAt(Seq position) {
   if (open_loop()) return position;
-  const Seq size = std::max<Seq>(window() / 2, 1);
+  const Seq size = std::max(window_ / 2, 1U);
   const Seq block = (position - 1) / size;
   if (block != block_) {
     block_ = block;
@@ -173,53 +261,102 @@ Seq Driver::Player::IdAt(Seq position) {
 }
 
 // The next send id to be submitted; 0: none now.
-Seq Driver::Player::NextId() {
+Seq Driver::Player::NextId(Nanos now) {
   while (!again_.empty()) {
     const Seq id = again_.back();
-    if (id > stored_ && !driver_.TakeRetry()) return 0;
+    if (id > stored_ && !driver_.TakeRetry(now)) {
+      WakeAt(now + kNoRetriesLeft);
+      return 0;
+    }
     again_.pop_back();
     if (id <= stored_) continue;
     ++driver_.counters_.repeated;
     return id;
   }
-  const Seq last = open_loop() ? due_ : plan_.total();
-  while (position_ <= last) {
-    const Seq id = IdAt(position_++);
-    if (id > stored_) return id;
+  for (const Seq last = last_due(); position_ <= last; ++position_) {
+    const Seq id = IdAt(position_);
+    if (id > stored_ + driver_.options_.window_messages) return 0;
+    if (id <= stored_) continue;
+    ++position_;
+    return id;
   }
   return 0;
 }
 
-void Driver::Player::Pump() {
-  if (driver_.node_.clock.Monotonic() < not_before_) return;
-  const DriveOptions& o = driver_.options_;
-  while (in_flight_.size() < window()) {
-    const std::size_t room = std::min<std::size_t>(
-        {client_->room(), o.messages_per_frame, window() - in_flight_.size()});
-    if (room == 0) return;
-    // Half-full frames only when nothing else would leave.
-    const bool little_left = position_ + room > plan_.total() || open_loop();
-    if (room < std::min<std::size_t>(o.messages_per_frame, client_->room()) &&
-        !in_flight_.empty() && !little_left) {
-      return;
-    }
-    frame_.clear();
-    bodies_.resize(std::max(bodies_.size(), room));
-    while (frame_.size() < room) {
-      const Seq id = NextId();
-      if (id == 0) break;
-      std::string& body = bodies_[frame_.size()];
-      Body(driver_.spec_, user_, id, &body);
-      frame_.push_back({id, plan_.friend_of(id), body});
-    }
-    if (frame_.empty()) return;
-    DriveCounters& c = driver_.counters_;
-    if (c.first_submit == 0) c.first_submit = driver_.node_.clock.Monotonic();
-    c.submitted += frame_.size();
-    for (const TargetMessage& m : frame_) in_flight_.push_back(m.send_id);
-    poll_gap_ = 0;
-    client_->Submit(frame_);
+// Frames that are not full go only when nothing else would leave.
+bool Driver::Player::WorthAFrame(std::size_t room) const {
+  if (in_flight_.empty() || !again_.empty() || open_loop()) return true;
+  if (position_ + room > plan_.total()) return true;
+  return room >=
+         std::min<std::size_t>({driver_.options_.messages_per_frame, window_, client_->room()});
+}
+
+void Driver::Player::FillFrame(std::size_t room, Nanos now) {
+  frame_.clear();
+  if (bodies_.size() < room) bodies_.resize(room);
+  while (frame_.size() < room) {
+    const Seq id = NextId(now);
+    if (id == 0) break;
+    std::string& body = bodies_[frame_.size()];
+    Body(driver_.spec_, user_, id, &body);
+    frame_.push_back({id, plan_.friend_of(id), body});
   }
+}
+
+void Driver::Player::SubmitFrame(Nanos now) {
+  DriveCounters& c = driver_.counters_;
+  if (c.first_submit == 0) c.first_submit = now;
+  c.submitted += frame_.size();
+  if (in_flight_.empty()) progress_at_ = now;
+  for (const TargetMessage& m : frame_) in_flight_.Add(m.send_id);
+  since_poll_ += static_cast<std::uint32_t>(frame_.size());
+  poll_at_ = poll_gap_ = 0;
+  client_->Submit(frame_);
+}
+
+void Driver::Player::Pump(Nanos now) {
+  if (state_ != State::kUp) return;
+  if (now < not_before_) return WakeAt(not_before_);
+  while (in_flight_.size() < window_) {
+    if (PollIfDue(now)) return;
+    const std::size_t room = std::min<std::size_t>(
+        {client_->room(), driver_.options_.messages_per_frame, window_ - in_flight_.size()});
+    if (room == 0) return;  // it will call
+    if (!WorthAFrame(room)) break;
+    FillFrame(room, now);
+    if (frame_.empty()) break;
+    SubmitFrame(now);
+  }
+  PollIfDue(now);
+}
+
+// Without pushes the counters are asked for: every half window while there is something to submit,
+// so that what was stored meanwhile makes room; and while there is nothing, ever more rarely.
+bool Driver::Player::PollIfDue(Nanos now) {
+  if (driver_.target_.pushes() || client_->room() == 0) return false;
+  if (since_poll_ >= std::max(window_ / 2, 1U)) {
+    Poll();
+    return true;
+  }
+  const bool more = in_flight_.size() < window_ && (!again_.empty() || position_ <= last_due());
+  if (more || (in_flight_.empty() && delivered_ >= stored_)) return false;
+  if (poll_at_ == 0) {
+    poll_gap_ = std::clamp(poll_gap_ * 2, kPollFirst, kPollMax);
+    poll_at_ = now + poll_gap_;
+  }
+  if (now < poll_at_) {
+    WakeAt(poll_at_);
+    return false;
+  }
+  Poll();
+  return true;
+}
+
+void Driver::Player::Poll() {
+  poll_at_ = 0;
+  since_poll_ = 0;
+  ++driver_.counters_.polls;
+  client_->Poll();
 }
 
 }  // namespace baiwan::stress

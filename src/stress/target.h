@@ -32,7 +32,7 @@ struct TargetCounters {
 };
 
 struct TargetRefusal {
-  Seq send_id = 0;
+  Seq send_id = 0;        // 0: everything of this user
   int status = 0;         // as of HTTP
   std::string code;       // e.g. "window"
   Nanos retry_after = 0;  // 429, 503, 504: when to repeat the same content; else 0
@@ -43,7 +43,7 @@ class TargetListener {
   virtual ~TargetListener() = default;
   // Connected, and told where this user stands. Once for each Connect that succeeds.
   virtual void OnUp(const TargetCounters& counters) = 0;
-  // Cumulative; may repeat.
+  // Cumulative; may repeat. Also whenever there is room again for Submit.
   virtual void OnAcknowledged(const TargetCounters& counters) = 0;
   virtual void OnRefused(const TargetRefusal& refusal) = 0;
   // The connection is gone, or never was; connect again after `retry_after` (0: as you like).
@@ -53,13 +53,14 @@ class TargetListener {
 class TargetClient {
  public:
   virtual ~TargetClient() = default;  // closes at once
+  // Also again, after OnDown. OnUp or OnDown follows, in a later turn.
   virtual void Connect() = 0;
   // How many messages can be given to Submit now: at most `messages_per_frame` of the target, less
   // where the protocol takes one at a time. 0: wait for a callback.
   virtual std::size_t room() const = 0;
   // Bodies are copied. Only with room.
   virtual void Submit(const std::vector<TargetMessage>& messages) = 0;
-  // Asks for the counters where the protocol does not push them; OnAcknowledged follows.
+  // Asks for the counters now; OnAcknowledged follows. May take up the room.
   virtual void Poll() = 0;
 };
 

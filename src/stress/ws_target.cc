@@ -1,5 +1,8 @@
 #include "stress/ws_target.h"
 
+#include <utility>
+
+#include "stress/gateway_address.h"
 #include "wire/client.pb.h"
 
 namespace baiwan::stress {
@@ -7,6 +10,16 @@ namespace {
 
 constexpr Nanos kConnectTimeout = 10 * kSecond;
 constexpr Nanos kAgain = 200 * kMillisecond;
+
+// The name of a refusal as the JSON interfaces have it: "REASON_NOT_FRIEND" is "not_friend".
+std::string CodeOf(wire::Reason reason) {
+  constexpr std::string_view kPrefix = "REASON_";
+  std::string name = wire::Reason_Name(reason);
+  if (name.size() <= kPrefix.size()) return "unknown";  // newer than this program
+  name.erase(0, kPrefix.size());
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return name;
+}
 
 int StatusOf(wire::Reason reason) {
   switch (reason) {
@@ -16,7 +29,10 @@ int StatusOf(wire::Reason reason) {
     case wire::REASON_NOT_FRIEND:
       return 403;
     case wire::REASON_UNKNOWN_USER:
+    case wire::REASON_NOT_FOUND:
       return 404;
+    case wire::REASON_METHOD:
+      return 405;
     case wire::REASON_SEND_ID_CONFLICT:
       return 409;
     case wire::REASON_BODY_TOO_LARGE:
@@ -42,17 +58,16 @@ class WsTarget::Client final : public TargetClient, private net::WsHandler {
   ~Client() override { *alive_ = false; }
 
   void Connect() override {
+    socket_.reset();
+    lost_ = false;
     Endpoint gateway;
-    if (!target_.gateway_(user_, &gateway)) {
-      target_.node_.loop.Post([this, alive = alive_] {
-        if (*alive) listener_->OnDown("no gateway is known yet", kAgain);
-      });
-      return;
+    if (!address_.Next(target_.gateway_, user_, &gateway)) {
+      return Lose("no gateway is known yet", kAgain);
     }
     net::WsConnect(target_.node_, gateway, "/v1/connect", this, net::WsLimits{}, kConnectTimeout,
-                   [this, alive = alive_](
+                   [this, alive = alive_, attempt = ++attempt_](
                        Result<std::unique_ptr<net::WebSocket>, net::WsConnectFailure> result) {
-                     if (*alive) Connected(std::move(result));
+                     if (*alive && attempt == attempt_) Connected(std::move(result));
                    });
   }
 
@@ -78,13 +93,39 @@ class WsTarget::Client final : public TargetClient, private net::WsHandler {
  private:
   void Connected(Result<std::unique_ptr<net::WebSocket>, net::WsConnectFailure> result) {
     if (!result) {
-      const Nanos after = result.error().retry_after_s * kSecond;
-      return listener_->OnDown(Message(result.error().error), after);
+      const net::WsConnectFailure& failure = result.error();
+      if (failure.status == 307 && address_.PointTo(EndpointOfUrl(failure.location))) {
+        return GoOn();
+      }
+      const Nanos after = failure.retry_after_s * kSecond;
+      if (failure.status == 0) return Lose(Message(failure.error), after);
+      return Lose("the gateway answered with status " + std::to_string(failure.status), after);
     }
     socket_ = std::move(*result);
     out_.Clear();
     out_.mutable_connect()->set_user(user_);
     Send();
+  }
+
+  // To where the address points now.
+  void GoOn() {
+    up_ = false;
+    lost_ = true;
+    target_.node_.loop.Post([this, alive = alive_] {
+      if (*alive) Connect();
+    });
+  }
+
+  // The end of this connection, told once, outside of all callbacks.
+  void Lose(std::string why, Nanos retry_after) {
+    if (std::exchange(lost_, true)) return;
+    up_ = false;
+    address_.Failed();
+    target_.node_.loop.Post([this, alive = alive_, why = std::move(why), retry_after] {
+      if (!*alive) return;
+      socket_.reset();
+      listener_->OnDown(why, retry_after);
+    });
   }
 
   void Send() {
@@ -98,35 +139,58 @@ class WsTarget::Client final : public TargetClient, private net::WsHandler {
   }
 
   void OnMessage(bool, std::string_view data) override {
+    if (lost_) return;
     in_.Clear();
-    if (!in_.ParseFromArray(data.data(), static_cast<int>(data.size()))) return;
+    if (!in_.ParseFromArray(data.data(), static_cast<int>(data.size()))) {
+      return Lose("what came is no server frame", kAgain);
+    }
     if (in_.has_welcome()) {
       up_ = true;
+      address_.Worked();
       counters_ = From(in_.welcome().counters());
       return listener_->OnUp(counters_);
     }
-    if (in_.has_user()) counters_ = From(in_.user().counters());
-    for (const wire::Refusal& r : in_.refusals()) {
-      TargetRefusal refusal{r.send_id(), StatusOf(r.reason()), wire::Reason_Name(r.reason()), 0};
-      if (refusal.status == 429 || refusal.status >= 503) {
-        refusal.retry_after = r.retry_after_ms() * kMillisecond;
-      }
-      listener_->OnRefused(refusal);
-    }
-    counters_.send_id = std::max<Seq>(counters_.send_id, in_.stored());
-    counters_.send_ack_id = std::max<Seq>(counters_.send_ack_id, in_.delivered());
+    if (!up_) return NotLetIn();
+    for (const wire::Refusal& r : in_.refusals()) listener_->OnRefused(ToRefusal(r));
+    if (in_.has_user()) Raise(From(in_.user().counters()));
+    Raise({in_.stored(), in_.delivered(), 0});
     listener_->OnAcknowledged(counters_);
   }
 
+  // The answer to our connect is a refusal.
+  void NotLetIn() {
+    if (in_.refusals().empty()) return;  // the close frame that follows says why
+    const TargetRefusal refusal = ToRefusal(in_.refusals(0));
+    if (refusal.status == 429 || refusal.status >= 503) {
+      return Lose("the connect was refused: " + refusal.code, refusal.retry_after);
+    }
+    listener_->OnRefused(refusal);
+  }
+
+  void Raise(const TargetCounters& c) {
+    counters_.send_id = std::max(counters_.send_id, c.send_id);
+    counters_.send_ack_id = std::max(counters_.send_ack_id, c.send_ack_id);
+    counters_.receive_id = std::max(counters_.receive_id, c.receive_id);
+  }
+
+  static TargetRefusal ToRefusal(const wire::Refusal& r) {
+    TargetRefusal refusal{r.send_id(), StatusOf(r.reason()), CodeOf(r.reason()), 0};
+    if (refusal.status == 429 || refusal.status >= 503) {
+      refusal.retry_after = r.retry_after_ms() * kMillisecond;
+    }
+    return refusal;
+  }
+
   void OnClosed(std::uint16_t code, std::string_view reason) override {
-    up_ = false;
-    const std::string why =
-        reason.empty() ? "close code " + std::to_string(code) : std::string(reason);
-    target_.node_.loop.Post([this, alive = alive_, why] {
-      if (!*alive) return;
-      socket_.reset();
-      listener_->OnDown(why, kAgain);
-    });
+    constexpr std::string_view kElsewhere = "served by ";
+    if (lost_) return;
+    if (code == 1008 && reason.substr(0, kElsewhere.size()) == kElsewhere) {
+      const auto elsewhere = ParseEndpoint(reason.substr(kElsewhere.size()));
+      if (elsewhere && address_.PointTo(*elsewhere)) return GoOn();
+    }
+    std::string why = "close code " + std::to_string(code);
+    if (!reason.empty()) why.append(": ").append(reason);
+    Lose(std::move(why), kAgain);
   }
 
   WsTarget& target_;
@@ -134,6 +198,9 @@ class WsTarget::Client final : public TargetClient, private net::WsHandler {
   TargetListener* listener_;
   std::unique_ptr<net::WebSocket> socket_;
   bool up_ = false;
+  bool lost_ = false;          // OnDown is on its way, or we go on to another gateway
+  std::uint64_t attempt_ = 0;  // of connecting
+  GatewayAddress address_;
   TargetCounters counters_;
   wire::ClientFrame out_;
   wire::ServerFrame in_;

@@ -1,4 +1,7 @@
 // Baiwan's own protocol as a target: /v1/connect, binary frames with many messages each.
+//
+// A gateway that does not serve the user says who does, and is believed until a connection there
+// fails. Threads and failure: as target.h.
 #pragma once
 
 #include <functional>
@@ -17,6 +20,7 @@ class WsTarget final : public Target {
  public:
   WsTarget(NodeContext& node, GatewayFor gateway, std::uint32_t messages_per_frame)
       : node_(node), gateway_(std::move(gateway)), per_frame_(messages_per_frame) {}
+  // A client is destroyed or connected again only outside of its callbacks.
   std::unique_ptr<TargetClient> MakeClient(UserId user, TargetListener* listener) override;
   bool pushes() const override { return true; }
 

@@ -1,0 +1,185 @@
+#include "stress/drive_result.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace baiwan::stress {
+namespace {
+
+using nlohmann::json;
+using Counts = std::map<std::string, std::uint64_t>;
+
+constexpr int kVersion = 1;
+
+// What every form of a result has, in one list each.
+struct Number {
+  const char* name;
+  std::uint64_t DriveResult::*field;
+};
+// What is known of users and messages: the highest of several lives.
+constexpr Number kKnown[] = {
+    {"users", &DriveResult::users},
+    {"users_started", &DriveResult::users_started},
+    {"users_stored", &DriveResult::users_stored},
+    {"users_finished", &DriveResult::users_finished},
+    {"users_failed", &DriveResult::users_failed},
+    {"messages", &DriveResult::messages},
+    {"stored", &DriveResult::stored},
+    {"delivered", &DriveResult::delivered},
+};
+// What was done: the sum of several lives.
+constexpr Number kDone[] = {
+    {"submitted", &DriveResult::submitted},         {"repeated", &DriveResult::repeated},
+    {"presumed_lost", &DriveResult::presumed_lost}, {"connects", &DriveResult::connects},
+    {"disconnects", &DriveResult::disconnects},     {"polls", &DriveResult::polls},
+    {"behind_ledger", &DriveResult::behind_ledger},
+};
+constexpr Number kTimes[] = {
+    {"first_submit_ms", &DriveResult::first_submit_ms},
+    {"last_ack_ms", &DriveResult::last_ack_ms},
+};
+struct ByName {
+  const char* name;
+  Counts DriveResult::*field;
+};
+constexpr ByName kByName[] = {
+    {"refused", &DriveResult::refused},
+    {"failures", &DriveResult::failures},
+    {"downs", &DriveResult::downs},
+};
+struct Latency {
+  const char* name;
+  Histogram DriveResult::*field;
+};
+constexpr Latency kLatencies[] = {
+    {"stored_latency", &DriveResult::stored_latency},
+    {"delivered_latency", &DriveResult::delivered_latency},
+};
+
+// {"max_ns":…,"buckets":[[index,count],…]}: those that are not empty.
+json ToJson(const Histogram& histogram) {
+  json buckets = json::array();
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
+    if (histogram.bucket(i) > 0) buckets.push_back({i, histogram.bucket(i)});
+  }
+  return {{"max_ns", histogram.max()}, {"buckets", std::move(buckets)}};
+}
+
+// The field of an object; null if it is not there or not a whole number from 0 on.
+const json* Whole(const json& object, const char* name) {
+  const auto it = object.find(name);
+  return it != object.end() && it->is_number_unsigned() ? &*it : nullptr;
+}
+
+bool FromJson(const json& object, Histogram* out) {
+  if (!object.is_object()) return false;
+  const json* max = Whole(object, "max_ns");
+  const auto buckets = object.find("buckets");
+  if (max == nullptr || buckets == object.end() || !buckets->is_array()) return false;
+  if (max->get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) return false;
+  const auto max_nanos = max->get<Nanos>();
+  for (const json& b : *buckets) {
+    if (!b.is_array() || b.size() != 2 || !b[0].is_number_unsigned() ||
+        !b[1].is_number_unsigned() || b[0].get<std::uint64_t>() >= Histogram::kBuckets) {
+      return false;
+    }
+    out->Restore(b[0].get<std::size_t>(), b[1].get<std::uint64_t>(), max_nanos);
+  }
+  return true;
+}
+
+bool FromJson(const json& object, Counts* out) {
+  if (!object.is_object()) return false;
+  for (const auto& [key, value] : object.items()) {
+    if (!value.is_number_unsigned()) return false;
+    (*out)[key] = value.get<std::uint64_t>();
+  }
+  return true;
+}
+
+void Add(const Counts& from, Counts* to) {
+  for (const auto& [name, count] : from) (*to)[name] += count;
+}
+
+}  // namespace
+
+std::string DriveResult::ToJson() const {
+  json object = {{"version", kVersion}, {"first_failure", first_failure}};
+  for (const Number& n : kKnown) object[n.name] = this->*n.field;
+  for (const Number& n : kDone) object[n.name] = this->*n.field;
+  for (const Number& n : kTimes) object[n.name] = this->*n.field;
+  for (const ByName& b : kByName) object[b.name] = this->*b.field;
+  for (const Latency& l : kLatencies) object[l.name] = stress::ToJson(this->*l.field);
+  return object.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<DriveResult, std::string> DriveResult::FromJson(std::string_view text) {
+  const json object = json::parse(text, nullptr, false);
+  if (!object.is_object()) return std::string("is not the result of a load client");
+  const json* version = Whole(object, "version");
+  if (version == nullptr || *version != kVersion) {
+    return fmt::format("is a load client's result of another version than {}", kVersion);
+  }
+  DriveResult out;
+  const auto wrong = [](const char* name) {
+    return fmt::format("has no good \"{}\": the result of a load client is damaged", name);
+  };
+  const auto number = [&](const Number& n) {
+    const json* field = Whole(object, n.name);
+    if (field != nullptr) out.*n.field = field->get<std::uint64_t>();
+    return field != nullptr;
+  };
+  for (const Number& n : kKnown) {
+    if (!number(n)) return wrong(n.name);
+  }
+  for (const Number& n : kDone) {
+    if (!number(n)) return wrong(n.name);
+  }
+  for (const Number& n : kTimes) {
+    if (!number(n)) return wrong(n.name);
+  }
+  for (const ByName& b : kByName) {
+    const auto it = object.find(b.name);
+    if (it == object.end() || !stress::FromJson(*it, &(out.*b.field))) return wrong(b.name);
+  }
+  for (const Latency& l : kLatencies) {
+    const auto it = object.find(l.name);
+    if (it == object.end() || !stress::FromJson(*it, &(out.*l.field))) return wrong(l.name);
+  }
+  const auto failure = object.find("first_failure");
+  if (failure == object.end() || !failure->is_string()) return wrong("first_failure");
+  out.first_failure = failure->get<std::string>();
+  return out;
+}
+
+namespace {
+
+// What both ways of putting results together do alike.
+void AddDone(const DriveResult& from, DriveResult* to) {
+  for (const Number& n : kDone) to->*n.field += from.*n.field;
+  for (const ByName& b : kByName) Add(from.*b.field, &(to->*b.field));
+  for (const Latency& l : kLatencies) (to->*l.field).Merge(from.*l.field);
+  if (from.first_submit_ms != 0 &&
+      (to->first_submit_ms == 0 || from.first_submit_ms < to->first_submit_ms)) {
+    to->first_submit_ms = from.first_submit_ms;
+  }
+  to->last_ack_ms = std::max(to->last_ack_ms, from.last_ack_ms);
+}
+
+}  // namespace
+
+void DriveResult::Merge(const DriveResult& other) {
+  for (const Number& n : kKnown) this->*n.field += other.*n.field;
+  AddDone(other, this);
+  if (first_failure.empty()) first_failure = other.first_failure;
+}
+
+void DriveResult::Continue(const DriveResult& earlier) {
+  for (const Number& n : kKnown) this->*n.field = std::max(this->*n.field, earlier.*n.field);
+  AddDone(earlier, this);
+  if (!earlier.first_failure.empty()) first_failure = earlier.first_failure;
+}
+
+}  // namespace baiwan::stress
