@@ -162,7 +162,8 @@ void Driver::Player::OnRefused(const TargetRefusal& refusal) {
   const bool again = refusal.status == 429 || refusal.status >= 503 || refusal.status == 408;
   if (!again) return GiveUp(refusal);
   if (in_flight_.Remove(refusal.send_id)) again_.push_back(refusal.send_id);
-  if (now >= not_before_) ++refusals_in_row_;  // else one more of the same frame
+  // More of them during a pause are of the same round.
+  if (now >= not_before_ || refusals_in_row_ == 0) ++refusals_in_row_;
   const Nanos pause = std::max(refusal.retry_after, Backoff(refusals_in_row_ - 1));
   not_before_ = std::max(
       not_before_,
