@@ -131,6 +131,17 @@ TEST(BoardKeeper, CellsOfOneProcessCountItsCpuOnce) {
   EXPECT_EQ(keeper.state().roles[0].cores, 2);
 }
 
+TEST(BoardKeeper, TheGridIsInTheOrderOfCells) {
+  BoardKeeper keeper;
+  std::vector<Look> looks;
+  for (CellId cell : {11, 2, 10, 0}) looks.push_back(Answer("load", "d", cell, Load(5, 1)));
+  keeper.Take(looks, kSecond, {});
+  std::vector<std::string> where;
+  for (const BoardState::Cell& cell : keeper.state().cells) where.push_back(cell.where);
+  EXPECT_THAT(where,
+              ElementsAre("127.0.0.1:9500", "127.0.0.1:9502", "127.0.0.1:9510", "127.0.0.1:9511"));
+}
+
 TEST(BoardKeeper, ABackendThatIsNotOursIsSeenThroughItsClients) {
   BoardKeeper keeper;
   keeper.Take({Answer("load", "drive-0", 0, Load(50, 10))}, kSecond, {});
@@ -161,8 +172,8 @@ TEST(Processes, ServicesWithOneOpsAddressAreOneProcess) {
   const auto processes = ProcessesOf(services, Endpoint{"127.0.0.1", 8089});
   std::vector<std::string> ids;
   for (const Process& p : processes) ids.push_back(p.id() + " " + p.kind());
-  EXPECT_THAT(ids, ElementsAre("gateway+relay/0/cell-0 cell", "gateway/1/cell-1 gateway",
-                               "load/0/drive-0 load", "registry/0/registry registry"));
+  EXPECT_THAT(ids, ElementsAre("gateway+relay/0000/cell-0 cell", "gateway/0001/cell-1 gateway",
+                               "load/0000/drive-0 load", "registry/0000/registry registry"));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "monitor/collector.h"
 
+#include <algorithm>
+
 namespace baiwan::monitor {
 
 Result<std::unique_ptr<Collector>, std::string> Collector::Create(
@@ -65,10 +67,9 @@ void Collector::Looked(std::uint64_t ms, const std::vector<monitor::Look>& looks
   const CpuUse use = Between(cpu_, cpu);
   beat.alive = roll_call_.alive();
   beat.expected = roll_call_.expected();
-  if (beats_ > 0 && now > looked_at_) {
-    beat.fetched_per_s =
-        static_cast<double>(beat.fetched) * kSecond / static_cast<double>(now - looked_at_);
-  }
+  // The last look comes early: it is no more than one beat's worth all the same.
+  beat.fetched_per_s = static_cast<double>(beat.fetched) * kSecond /
+                       static_cast<double>(std::max(now - looked_at_, options_.interval));
   beat.busy = use.busy;
   beat.steal = use.steal;
   cpu_ = cpu;

@@ -7,7 +7,7 @@
 namespace baiwan::monitor {
 
 std::string Process::id() const {
-  return fmt::format("{}/{}/{}", fmt::join(roles, "+"), cell, name);
+  return fmt::format("{}/{:04}/{}", fmt::join(roles, "+"), cell, name);
 }
 
 bool Process::has(std::string_view role) const {

@@ -34,7 +34,8 @@ struct Process {
   Endpoint ops;
   Incarnation incarnation = 0;
 
-  // Who it is, whatever address it has at the moment: "gateway+relay/0/cell-0".
+  // Who it is, whatever address it has at the moment: "gateway+relay/0000/cell-0". In the order of
+  // ids, cells are in the order of their numbers.
   std::string id() const;
   bool has(std::string_view role) const;
   // Its role; "cell" if it has several.

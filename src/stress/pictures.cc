@@ -70,7 +70,8 @@ void AppendPanel(const Panel& panel, std::size_t number, bool last, bool minutes
     plots += fmt::format("{}${}c{} with lines lw {} lc rgb '{}' {}", first ? "" : ", ", name, cell,
                          few ? 2 : 1, few ? kColours[cell % kCellColours] : "#7fb2d6", title);
   }
-  *script += fmt::format("set title {} offset 0,-0.6\n", Quoted(panel.title));
+  *script +=
+      fmt::format("set label 2 {} at graph 0,1.1 left tc rgb '#222222'\n", Quoted(panel.title));
   *script += fmt::format("set xlabel '{}' offset 0,0.6\n", !last     ? ""
                                                            : minutes ? "minutes"
                                                                      : "seconds");
@@ -105,8 +106,8 @@ std::string PictureScript(const Picture& picture, const std::string& png_path) {
       "set border 3 lc rgb '#888888'\n"
       "set tics nomirror scale 0.5 tc rgb '#444444'\n"
       "set grid ytics lc rgb '#dddddd' lt 1\n"
-      "set key outside right top samplen 1.5 spacing 1.1 tc rgb '#444444'\n"
-      "set lmargin 9\nset rmargin 16\nset bmargin 2.6\nset tmargin 2\n"
+      "set key outside right top Left reverse samplen 1.5 spacing 1.1 tc rgb '#444444'\n"
+      "set lmargin 8\nset rmargin 14\nset bmargin 2.6\nset tmargin 2\n"
       "set yrange [0:*]\nset offsets 0,0,graph 0.05,0\n";
   script += fmt::format("set xrange [0:{}]\n", last <= 0 ? 1 : minutes ? last / 60 : last);
   script += fmt::format("set multiplot layout {},1\n", panels);

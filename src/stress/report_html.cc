@@ -38,6 +38,7 @@ p { margin: 0 0 8px; }
 .figures { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
 .figures b { display: block; font-size: 22px; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tables { grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); align-items: start; }
+.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); }
 .beside { grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -186,7 +187,7 @@ std::string Latency(const RunResult& r) {
            "closed loop sends when it is answered, so its waiting times say little.</p></div>\n";
   }
   std::string html =
-      "<div class=\"card scroll\"><h3>Latency, ms from the planned moment</h3><table><thead><tr>"
+      "<div class=\"card scroll\"><h3>Latency, ms</h3><table><thead><tr>"
       "<th></th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th></tr></thead><tbody>";
   const auto row = [&](const char* name, const std::optional<RunLatency>& l) {
     if (!l) return;
@@ -270,8 +271,9 @@ std::string Recording(const Curves& c) {
 std::string Image(const ReportRun& run, const Picture& picture) {
   if (!run.no_pictures.empty()) return "<p class=\"soft\">" + Escaped(run.no_pictures) + "</p>";
   return fmt::format(
-      "<img src=\"{}{}.png\" alt=\"{}: curves over time, one a cell, and their sum\">", run.prefix,
-      picture.file, Escaped(picture.title));
+      "<a href=\"{0}{1}.png\"><img src=\"{0}{1}.png\" "
+      "alt=\"{2}: curves over time, one a cell, and their sum\"></a>",
+      run.prefix, picture.file, Escaped(picture.title));
 }
 
 std::string Pictures(const ReportRun& run, const ReportRun* other) {
@@ -345,8 +347,9 @@ std::string Head(const ReportRun& run, const ReportRun* other) {
 std::string ReportHtml(const ReportRun& run, const ReportRun* other) {
   const RunResult& r = run.result;
   std::string html = Head(run, other);
-  html += "<h2>Numbers</h2>\n<div class=\"grid tables\">\n" + Messages(r, other) +
-          Phases(r, other) + Costs(r, other) + Latency(r) + "</div>\n";
+  html += std::string("<h2>Numbers</h2>\n<div class=\"grid tables") + (other ? " wide" : "") +
+          "\">\n" + Messages(r, other) + Phases(r, other) + Costs(r, other) + Latency(r) +
+          "</div>\n";
   html += "<h2>Who used what</h2>\n<div class=\"grid tables\">\n";
   if (r.cpu_us_by_role) html += Shares("CPU by role", *r.cpu_us_by_role, "µs a message");
   html += Shares("CPU by process", r.cpu_us_by_process, "µs a message") +
