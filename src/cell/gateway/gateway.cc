@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 constexpr Nanos kSweep = kSecond;
+constexpr std::uint32_t kShedRetryMs = 1000;
 // A SessionId: 24 bits of the entry's generation, 24 of its place; see cell/ports.h.
 constexpr int kPlaceBits = 24;
 constexpr std::uint32_t kPlaceMask = (1U << kPlaceBits) - 1;
@@ -26,11 +27,16 @@ Gateway::Gateway(NodeContext& node, const GatewayOptions& options,
       options_(options),
       table_(table),
       gateway_of_(std::move(gateway_of)),
-      extra_(std::move(extra)) {
+      extra_(std::move(extra)),
+      admission_(options.admission) {
   sweep_ = node_.loop.After(kSweep, [this] { Sweep(); });
+  Look();
 }
 
-Gateway::~Gateway() { node_.loop.Cancel(sweep_); }
+Gateway::~Gateway() {
+  node_.loop.Cancel(sweep_);
+  node_.loop.Cancel(look_);
+}
 
 void Gateway::SetLogic(LogicPort* logic) {
   logic_ = logic;
@@ -89,6 +95,14 @@ void Gateway::Ask(net::HttpExchange& exchange, Kind kind, UserId user, wire::Cli
                   std::uint32_t answers) {
   if (logic_ == nullptr) return Refuse(exchange, wire::REASON_NOT_READY);
   if (requests_ >= options_.max_requests) return Refuse(exchange, wire::REASON_OVERLOADED);
+  if (!frame.submits().empty() && !admission_.Admits(user)) {
+    counters_.shed += static_cast<std::uint64_t>(frame.submits_size());
+    wire::ServerFrame answer;
+    answer.add_refusals()->set_reason(wire::REASON_OVERLOADED);
+    answer.mutable_refusals(0)->set_send_id(frame.submits(0).send_id());
+    answer.mutable_refusals(0)->set_retry_after_ms(kShedRetryMs);
+    return Answer(exchange, kind, answer);
+  }
   SessionId id = 0;
   Entry& entry = NewEntry(kind, &id);
   entry.user = user;
@@ -118,10 +132,10 @@ void Gateway::ToClient(SessionId session, const wire::ServerFrame& frame) {
   entry->stored = std::max<Seq>(entry->stored, frame.stored());
   for (const wire::Refusal& refusal : frame.refusals()) entry->refused.push_back(refusal);
   if (--entry->left > 0) return;
-  const std::vector<wire::Refusal> refused = std::move(entry->refused);
+  std::vector<wire::Refusal> refused = std::move(entry->refused);
   const Seq stored = entry->stored;
   Free(*entry, IndexOf(session));
-  AnswerMany(exchange, stored, refused);
+  AnswerMany(exchange, stored, std::move(refused));
 }
 
 void Gateway::Answer(net::HttpExchange& exchange, Kind kind, const wire::ServerFrame& frame) {
@@ -154,9 +168,11 @@ void Gateway::Answer(net::HttpExchange& exchange, Kind kind, const wire::ServerF
   exchange.Reply(status, kJson, text_);
 }
 
-// The request as a whole answers with the first refusal; the body lists them all.
+// The request as a whole answers with the refusal of the lowest number; the body lists them all.
 void Gateway::AnswerMany(net::HttpExchange& exchange, Seq stored,
-                         const std::vector<wire::Refusal>& refused) {
+                         std::vector<wire::Refusal> refused) {
+  std::stable_sort(refused.begin(), refused.end(),
+                   [](const auto& a, const auto& b) { return a.send_id() < b.send_id(); });
   text_.clear();
   AppendResultsJson(stored, refused, &text_);
   if (refused.empty()) return exchange.Reply(201, kJson, text_);
@@ -179,7 +195,8 @@ void Gateway::RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refus
   const int status = StatusOf(refusal.reason());
   if (status == 429 || status == 503) {
     // Whole seconds are all that this header can say.
-    extra.emplace_back("Retry-After", std::to_string(std::max(1U, (refusal.retry_after_ms() + 999) / 1000)));
+    extra.emplace_back("Retry-After",
+                       std::to_string(std::max(1U, (refusal.retry_after_ms() + 999) / 1000)));
   }
   exchange.Reply(status, kJson, body, extra);
 }
@@ -192,6 +209,7 @@ void Gateway::OnAbandoned(net::HttpExchange& exchange) {
 }
 
 void Gateway::Sweep() {
+  gone_.clear();
   const Nanos now = node_.clock.Monotonic();
   for (std::uint32_t i = 0; i < entries_.size(); ++i) {
     Entry& entry = *entries_[i];
@@ -206,6 +224,37 @@ void Gateway::Sweep() {
     Refuse(exchange, wire::REASON_TIMEOUT);
   }
   sweep_ = node_.loop.After(kSweep, [this] { Sweep(); });
+}
+
+// ---------------------------------------------------------------- admission
+
+// A timer is late by as much as anything that came in at a random moment has waited for its turn.
+void Gateway::Look() {
+  const Nanos now = node_.clock.Monotonic();
+  if (look_due_ > 0) {
+    admission_.Waited(now - look_due_);
+    admission_.Tick();
+  }
+  look_due_ = now + options_.admission.interval;
+  look_ = node_.loop.After(options_.admission.interval, [this] { Look(); });
+}
+
+// True if the frame's submissions were refused and nothing else is in it.
+bool Gateway::Shed(Entry& entry, wire::ClientFrame& frame) {
+  if (frame.submits().empty() || admission_.Admits(entry.user)) return false;
+  wire::ServerFrame answer;
+  answer.set_request_id(frame.request_id());
+  for (const wire::Submit& submit : frame.submits()) {
+    wire::Refusal* refusal = answer.add_refusals();
+    refusal->set_send_id(submit.send_id());
+    refusal->set_reason(wire::REASON_OVERLOADED);
+    refusal->set_retry_after_ms(kShedRetryMs);
+    refusal->set_detail(Describe(wire::REASON_OVERLOADED));
+    ++counters_.shed;
+  }
+  frame.clear_submits();
+  entry.socket->Send(answer);
+  return !frame.has_read() && !frame.get_user() && frame.read_up_to() == 0 && frame.ping() == 0;
 }
 
 // ---------------------------------------------------------------- WebSockets
@@ -253,6 +302,8 @@ void Gateway::OnSocketFrame(SessionId id, wire::ClientFrame& frame) {
     return socket.Close(1008, "connect comes once, and first");  // unless it is closed already
   }
   if (logic_ == nullptr) return socket.Close(1012, "the cell is restarting");
+  // A connect goes first, or the refusals would come before the welcome.
+  if (!frame.has_connect() && Shed(entry, frame)) return;
   logic_->FromClient(*this, id, entry.user, frame);
 }
 
@@ -289,8 +340,8 @@ void Gateway::OnSocketPaused(SessionId id, bool paused) {
 void Gateway::OnSocketClosed(SessionId id) {
   Entry& entry = *Find(id);
   if (logic_ != nullptr && entry.user != 0) logic_->SessionClosed(*this, id, entry.user);
-  // The socket is in the middle of telling us: it goes when it has finished.
-  node_.loop.Post([socket = std::shared_ptr<Socket>(std::move(entry.socket))] {});
+  // The socket is in the middle of telling us: it goes with the next sweep.
+  gone_.push_back(std::move(entry.socket));
   Free(entry, IndexOf(id));
 }
 
@@ -303,6 +354,11 @@ void Gateway::WriteMetrics(MetricsSink& sink) const {
   sink.Counter("gateway_refused_total", "requests answered with 400 or above", c.refused);
   sink.Counter("gateway_redirected_total", "requests for users of other cells", c.redirected);
   sink.Counter("gateway_timeouts_total", "requests that got no answer in time", c.timeouts);
+  sink.Counter("gateway_shed_total", "messages refused because work waits too long", c.shed);
+  sink.Gauge("gateway_queue_wait_seconds", "how long work waits for its turn, on average",
+             static_cast<double>(admission_.average_wait()) / kSecond);
+  sink.Gauge("gateway_shed_share", "share of users whose submissions are refused",
+             admission_.share_shed());
   sink.Gauge("gateway_websockets", "WebSocket sessions", static_cast<double>(websockets_));
   sink.Gauge("gateway_requests_waiting", "HTTP requests that wait for the logic server",
              static_cast<double>(requests_));

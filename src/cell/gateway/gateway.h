@@ -19,6 +19,7 @@
 
 #include "base/metrics.h"
 #include "base/node_context.h"
+#include "cell/gateway/admission.h"
 #include "cell/ports.h"
 #include "net/http.h"
 #include "placement/placement.h"
@@ -32,6 +33,7 @@ struct GatewayOptions {
   std::uint32_t max_submits_per_frame = 1024;
   Nanos request_timeout = 5 * kSecond;
   std::size_t push_high_water = 512 << 10;  // unsent bytes at which pushes stop
+  AdmissionOptions admission;
 };
 
 struct GatewayCounters {
@@ -42,6 +44,7 @@ struct GatewayCounters {
   std::uint64_t refused = 0;     // answered with a status of 400 or above
   std::uint64_t redirected = 0;  // users of other cells
   std::uint64_t timeouts = 0;
+  std::uint64_t shed = 0;  // messages refused because work waits too long
 };
 
 // Answers what is not about messages: /metrics, /status, /healthz … True if it has answered.
@@ -119,12 +122,11 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
   void Ask(net::HttpExchange& exchange, Kind kind, UserId user, wire::ClientFrame& frame,
            std::uint32_t answers = 1);
   void Answer(net::HttpExchange& exchange, Kind kind, const wire::ServerFrame& frame);
-  void AnswerMany(net::HttpExchange& exchange, Seq stored,
-                  const std::vector<wire::Refusal>& refused);
+  void AnswerMany(net::HttpExchange& exchange, Seq stored, std::vector<wire::Refusal> refused);
   void Refuse(net::HttpExchange& exchange, wire::Reason reason, std::string_view detail = {},
               net::Headers extra = {});
-  void RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal,
-                  std::string_view body, net::Headers extra = {});
+  void RefuseWith(net::HttpExchange& exchange, const wire::Refusal& refusal, std::string_view body,
+                  net::Headers extra = {});
 
   Entry& NewEntry(Kind kind, SessionId* id);
   Entry* Find(SessionId id);
@@ -134,6 +136,8 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
   void OnSocketPaused(SessionId id, bool paused);
   void OnSocketClosed(SessionId id);
   void Sweep();
+  void Look();
+  bool Shed(Entry& entry, wire::ClientFrame& frame);
 
   NodeContext& node_;
   const GatewayOptions options_;
@@ -144,11 +148,15 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
 
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<std::uint32_t> free_;
+  std::vector<std::unique_ptr<Socket>> gone_;  // closed
   std::size_t websockets_ = 0;
   std::size_t requests_ = 0;
   wire::ClientFrame frame_;  // reused
   std::string text_;         // reused
   TimerId sweep_ = 0;
+  Admission admission_;
+  TimerId look_ = 0;
+  Nanos look_due_ = 0;
   GatewayCounters counters_;
 };
 
