@@ -96,8 +96,8 @@ Result<bool, std::string> CellHost::Build(store::Store* store) {
 Result<bool, std::string> CellHost::Listen() {
   const HostOptions& o = options_;
   if (o.logic && !(o.gateway && o.relay)) {
-    auto server = LogicServer::Create(node_, *logic_, o.cell, o.logic_listen, o.secret,
-                                      o.link_limits);
+    auto server =
+        LogicServer::Create(node_, *logic_, o.cell, o.logic_listen, o.secret, o.link_limits);
     if (!server) {
       return "the logic server cannot listen on " + o.logic_listen.ToString() + ": " +
              Message(server.error());
@@ -105,8 +105,7 @@ Result<bool, std::string> CellHost::Listen() {
     logic_server_ = std::move(*server);
   }
   const Endpoint at = o.gateway ? o.http : o.ops;
-  net::HttpService& service =
-      o.gateway ? static_cast<net::HttpService&>(*gateway_) : ops_service_;
+  net::HttpService& service = o.gateway ? static_cast<net::HttpService&>(*gateway_) : ops_service_;
   auto http = net::HttpServer::Listen(node_, at, service, o.http_limits);
   if (!http) {
     return "cannot listen for HTTP on " + at.ToString() + ": " + Message(http.error());

@@ -283,12 +283,13 @@ TEST_P(ConnectTest, ANewSendingConnectionTakesOver) {
 TEST_P(ConnectTest, ABurstDoesNotCostAConnection) {
   CellsOptions options;
   options.logic.mailbox.window_bytes = 16 << 20;
-  options.kv.commit_delay = 50 * kMillisecond;
+  options.kv.commit_delay = 200 * kMillisecond;  // time for it all to come together
   Start(options, {{1, 2}});
   auto device = Connect(2, true);
   auto sender = Connect(1);
   for (Seq i = 1; i <= 60; ++i) {
     sender->Send(Device::Submits({{i, 2, std::to_string(i) + std::string(60'000, '.')}}));
+    ASSERT_TRUE(cells->RunUntil([&] { return sender->socket().unsent() < 100'000; }));
   }
   ASSERT_TRUE(cells->RunUntil([&] { return device->pushes.size() >= 60 || device->closed_; }));
   EXPECT_FALSE(device->closed_) << device->close_reason;

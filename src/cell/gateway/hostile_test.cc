@@ -74,9 +74,9 @@ TEST_P(HostileTest, ThePrototypesKillers) {
   EXPECT_EQ(cells->Get("/api/c/1/2/1/?message=x").body, "OK");
   ExpectError(cells->Get("/api/c/1/2/1/?message=y"), 409, "send_id_conflict");
   EXPECT_EQ(cells->Get("/api/c/1/2/1/?message=x").body, "OK");
-  ExpectError(cells->Get("/api/c/1/2/2/?message=" + std::string(2001, 'x')), 413,
-              "body_too_large");
+  ExpectError(cells->Get("/api/c/1/2/2/?message=" + std::string(2001, 'x')), 413, "body_too_large");
   ExpectError(cells->Get("/api/c/1/2/2/"), 400, "bad_request");
+  ExpectError(cells->Get("/api/c/inbox/1/2"), 400, "bad_request");
   ExpectError(cells->Get("/api/c/1/2/2/?massage=x"), 400, "bad_request");
   for (const char* bad : {"%", "%4", "%zz", "ok%", "%%"}) {
     ExpectError(cells->Get(std::string("/api/c/1/2/2/?message=") + bad), 400, "bad_request");
@@ -86,8 +86,9 @@ TEST_P(HostileTest, ThePrototypesKillers) {
 TEST_P(HostileTest, BodiesAreBytes) {
   std::string all;
   for (int i = 0; i < 256; ++i) all.push_back(static_cast<char>(i));
-  const std::string bodies[] = {std::string(1, '\0'), std::string("\0\0x\0", 4), all, "\xFF\xFE",
-                                "\xED\xA0\x80", "百万", std::string(2000, '\0')};
+  const std::string bodies[] = {
+      std::string(1, '\0'),   std::string("\0\0x\0", 4), all, "\xFF\xFE", "\xED\xA0\x80", "百万",
+      std::string(2000, '\0')};
   Seq id = 0;
   for (const std::string& body : bodies) {
     if (body.size() < 1000) {
@@ -150,7 +151,9 @@ TEST_P(HostileTest, JsonIsCheckedBeforeItIsBelieved) {
                              deep,
                              deep.substr(0, 100'000) + std::string(100'000, ']'),
                              R"({"send_id":1e999,"friend":2,"body":"x"})",
-                             R"({"send_id":1,"friend":2,"body":")" "\xC0\xAF" R"("})",
+                             R"({"send_id":1,"friend":2,"body":")"
+                             "\xC0\xAF"
+                             R"("})",
                              R"({"messages":[]})"};
   for (const std::string& body : bad) {
     ExpectError(cells->Ask(cells->gateway(0), "POST", "/v1/users/1/messages", body), 400,
@@ -176,7 +179,9 @@ TEST_P(HostileTest, JsonIsCheckedBeforeItIsBelieved) {
 
 TEST_P(HostileTest, FramesThatMakeNoSenseEndTheirConnection) {
   const auto closes_with = [&](std::uint16_t code, const std::function<void(Device&)>& act) {
-    Device device(*cells, cells->gateway(0));
+    net::WsLimits limits;
+    limits.max_unsent = 4 << 20;
+    Device device(*cells, cells->gateway(0), "/v1/connect", limits);
     ASSERT_TRUE(device.open());
     act(device);
     ASSERT_TRUE(cells->RunUntil([&] { return device.closed_.has_value(); }));

@@ -21,8 +21,8 @@ void AppendUserJson(const wire::UserInfo& user, std::string* out);
 void AppendPageJson(const wire::BoxPage& page, std::string* out);
 // {"error":…,"message":…}, with send_id and window_end where the refusal has them.
 void AppendRefusalJson(const wire::Refusal& refusal, std::string* out);
-// {"stored":n}, and what was refused of several messages: the first refusal's own fields, and all of
-// them under "refused".
+// {"stored":n}, and what was refused of several messages: the first refusal's own fields, and all
+// of them under "refused".
 void AppendResultsJson(Seq stored, const std::vector<wire::Refusal>& refused, std::string* out);
 // A JSON string with its quotes. `text` must be UTF-8.
 void AppendJsonString(std::string_view text, std::string* out);

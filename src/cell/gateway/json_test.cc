@@ -21,8 +21,7 @@ TEST(GatewayJson, WritesTheSourcesUser) {
   wire::UserInfo user;
   std::string out;
   AppendUserJson(user, &out);
-  EXPECT_EQ(out,
-            R"({"SendId":0,"ReceiveId":0,"SendAckId":0,"ClientReceiveId":0,"friends":[]})");
+  EXPECT_EQ(out, R"({"SendId":0,"ReceiveId":0,"SendAckId":0,"ClientReceiveId":0,"friends":[]})");
   user.mutable_counters()->set_send_id(18'446'744'073'709'551'615ULL);
   user.mutable_counters()->set_receive_id(2);
   user.mutable_counters()->set_send_ack_id(3);
@@ -98,8 +97,8 @@ TEST(GatewayJson, Base64HasOneSpelling) {
     EXPECT_EQ(out, data);
   }
   for (const char* bad :
-       {"Z", "Zg", "Zg=", "Zg===", "====", "=", "Z===", "Zg=g", "Zh==", "Zm9=", "Zm9v\n", " Zm9v   ",
-        "Zm9v\n\n\n\n", "Zm-_", "Zm9vZg==Zm9v", "----", "\xC3\xA9zz"}) {
+       {"Z", "Zg", "Zg=", "Zg===", "====", "=", "Z===", "Zg=g", "Zh==", "Zm9=", "Zm9v\n",
+        " Zm9v   ", "Zm9v\n\n\n\n", "Zm-_", "Zm9vZg==Zm9v", "----", "\xC3\xA9zz"}) {
     EXPECT_FALSE(Base64Decode(bad, &out)) << bad;
   }
 }
@@ -205,8 +204,8 @@ TEST(GatewayJson, RefusesWhatIsNoMessage) {
       EXPECT_FALSE(read.error().empty());
     }
   }
-  const auto too_many = ParseMessages(
-      R"({"messages":[{"send_id":1,"void":true},{"send_id":2,"void":true}]})", 1);
+  const auto too_many =
+      ParseMessages(R"({"messages":[{"send_id":1,"void":true},{"send_id":2,"void":true}]})", 1);
   ASSERT_FALSE(too_many.ok());
   EXPECT_THAT(too_many.error(), HasSubstr("at most 1 "));
 }

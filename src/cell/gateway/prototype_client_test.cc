@@ -24,7 +24,8 @@ class PrototypeClient {
   PrototypeClient(Cells& cells, CellId cell, UserId user, Rng& rng)
       : cells_(cells), gateway_(cells.gateway(cell)), user_(std::to_string(user)), rng_(rng) {
     Get("/api/user/" + user_, [this](const std::string& body) {
-      for (const auto& f : json::parse(body)["friends"]) {
+      const json user_json = json::parse(body);
+      for (const auto& f : user_json["friends"]) {
         for (int i = 1; i <= kEach; ++i) {
           // It takes the ids for strings.
           to_send_.push_back({to_send_.size() + 1, f.get<std::string>(), std::to_string(i)});
@@ -46,16 +47,15 @@ class PrototypeClient {
   };
 
   // On a connection of its own.
-  void Get(const std::string& target, std::function<void(const std::string&)> then) {
-    auto client = net::HttpClient::Create(cells_.node(), gateway_);
-    net::HttpClient* const raw = client.get();
-    auto kept = std::make_shared<std::unique_ptr<net::HttpClient>>(std::move(client));
-    raw->Request("GET", target, {}, {{"Connection", "close"}}, 5 * kSecond,
-                 [this, kept, then = std::move(then)](Result<net::HttpResponse, NetError> got) {
-                   const std::string body = got ? got->body : std::string();  // whatever its status
-                   cells_.loop().Post([kept] {});
-                   then(body);
-                 });
+  void Get(const std::string& target, const std::function<void(const std::string&)>& then) {
+    const int number = ++requests_;
+    auto& client = connections_[number] = net::HttpClient::Create(cells_.node(), gateway_);
+    client->Request("GET", target, {}, {{"Connection", "close"}}, 5 * kSecond,
+                    [this, number, then](Result<net::HttpResponse, NetError> got) {
+                      const std::string body = got ? got->body : "";  // whatever its status
+                      connections_.erase(number);
+                      then(body);
+                    });
   }
 
   void SendAll(std::size_t above) {
@@ -108,6 +108,8 @@ class PrototypeClient {
   const Endpoint gateway_;
   const std::string user_;
   Rng& rng_;
+  std::map<int, std::unique_ptr<net::HttpClient>> connections_;
+  int requests_ = 0;
   std::vector<Message> to_send_;
   std::vector<Message> queue_;
   int under_way_ = 0;
@@ -164,8 +166,8 @@ TEST_P(PrototypeTest, FinishesAgainstTwoCells) {
 TEST_P(PrototypeTest, FinishesThoughACellIsKilledOnTheWay) {
   StartTwoCells(3);
   StartClients();
-  ASSERT_TRUE(cells->RunUntil(
-      [this] { return cells->host(0).logic()->counters().stored > 10; }, 20 * kSecond));
+  ASSERT_TRUE(cells->RunUntil([this] { return cells->host(0).logic()->counters().stored > 10; },
+                              20 * kSecond));
   const Endpoint before = cells->gateway(0);
   cells->Stop(0);
   cells->RunFor(50 * kMillisecond);

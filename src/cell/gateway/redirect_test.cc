@@ -55,8 +55,8 @@ TEST_P(RedirectTest, NamesTheRightGateway) {
   response = cells->Ask(cells->gateway(0), "POST", "/v1/users/" + id() + "/messages", message);
   EXPECT_EQ(response.status, 307);
   EXPECT_EQ(Follow("POST", response, message).status, 201);
-  response = cells->Ask(cells->gateway(0), "PUT", "/v1/users/" + id() + "/cursor",
-                        R"({"read_up_to":0})");
+  response =
+      cells->Ask(cells->gateway(0), "PUT", "/v1/users/" + id() + "/cursor", R"({"read_up_to":0})");
   EXPECT_EQ(response.status, 307);
   EXPECT_EQ(Follow("PUT", response, R"({"read_up_to":0})").status, 200);
   // And what was sent arrives here.
@@ -111,10 +111,12 @@ TEST_P(RedirectTest, TheNewAddressIsNamedWhenAGatewayMoves) {
   StartTwo();
   cells->Stop(1);
   cells->Start(1);  // at another port
-  ASSERT_TRUE(cells->RunUntil([&] {
-    return Asked("/api/user/" + id()).Header("Location") ==
-           "http://" + cells->gateway(1).ToString() + "/api/user/" + id();
-  }, 20 * kSecond));
+  ASSERT_TRUE(cells->RunUntil(
+      [&] {
+        return Asked("/api/user/" + id()).Header("Location") ==
+               "http://" + cells->gateway(1).ToString() + "/api/user/" + id();
+      },
+      20 * kSecond));
 }
 
 BAIWAN_ON_BOTH_BACKENDS(RedirectTest);

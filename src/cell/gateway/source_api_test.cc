@@ -81,16 +81,15 @@ TEST_P(SourceApiTest, ClientsCloseOrKeepTheirConnections) {
   EXPECT_THAT(got, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(got, EndsWith("\"friends\":[\"1\"]}"));
   // HTTP/1.1 that asks for it.
-  got = cells->Raw(to, "GET /api/c/1/2/1/?message=1 HTTP/1.1\r\n" + host +
-                           "Connection: close\r\n\r\n");
+  got = cells->Raw(to,
+                   "GET /api/c/1/2/1/?message=1 HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n");
   EXPECT_THAT(got, HasSubstr("Connection: close\r\n"));
   EXPECT_THAT(got, EndsWith("\r\n\r\nOK"));
   // Kept, and several in one go: answered in order.
-  got = cells->Raw(to,
-                   "GET /api/c/1/2/2/?message=2 HTTP/1.1\r\n" + host + "\r\n" +
-                       "GET /api/user/17 HTTP/1.1\r\n" + host + "\r\n" +
-                       "GET /api/c/1/2/3/?message=3 HTTP/1.1\r\n" + host +
-                       "Connection: close\r\n\r\n");
+  got = cells->Raw(to, "GET /api/c/1/2/2/?message=2 HTTP/1.1\r\n" + host + "\r\n" +
+                           "GET /api/user/17 HTTP/1.1\r\n" + host + "\r\n" +
+                           "GET /api/c/1/2/3/?message=3 HTTP/1.1\r\n" + host +
+                           "Connection: close\r\n\r\n");
   const auto first = got.find("\r\n\r\nOK");
   const auto second = got.find("\"friends\":[\"1\"]}");
   ASSERT_NE(first, std::string::npos);
@@ -160,9 +159,9 @@ TEST_P(SourceApiTest, BoxesAreReadInPages) {
 
 TEST_P(SourceApiTest, FromAndLimitAreChecked) {
   StartThree();
-  for (const char* query :
-       {"from=0", "from=-1", "from=x", "from=", "from=1.5", "from=1%", "from=%zz", "from=9999999999999999999",
-        "limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=%zz"}) {
+  for (const char* query : {"from=0", "from=-1", "from=x", "from=", "from=1.5", "from=1%",
+                            "from=%zz", "from=9999999999999999999", "limit=0", "limit=1001",
+                            "limit=-1", "limit=x", "limit=", "limit=%zz"}) {
     ExpectError(cells->Get(std::string("/api/c/inbox/1?") + query), 400, "bad_request");
     ExpectError(cells->Get(std::string("/v1/users/1/outbox?") + query), 400, "bad_request");
   }

@@ -22,8 +22,8 @@ Cells::Cells(net::Backend backend, const CellsOptions& options)
     return;
   }
   loop_ = std::move(*loop);
-  node_ = std::make_unique<NodeContext>(NodeContext{*loop_, loop_->transport(), loop_->clock(),
-                                                    rng_, budget_, fatal_, NoLog()});
+  node_ = std::make_unique<NodeContext>(
+      NodeContext{*loop_, loop_->transport(), loop_->clock(), rng_, budget_, fatal_, NoLog()});
   registry_ = std::make_unique<registry::RegistryServer>(*node_, registry::ServerOptions{}, table_);
   auto http = net::HttpServer::Listen(*node_, {"127.0.0.1", 0}, *registry_, net::HttpLimits{});
   if (!http) {
@@ -34,8 +34,13 @@ Cells::Cells(net::Backend backend, const CellsOptions& options)
 }
 
 Cells::~Cells() {
-  for (auto& [cell, parts] : cells_) parts.host.reset();
+  for (auto& [cell, parts] : cells_) {
+    parts.host.reset();
+    parts.relay.reset();
+    parts.logic.reset();
+  }
   registry_http_.reset();
+  if (loop_ != nullptr) loop_->RunOnce(0);  // what they have posted
 }
 
 void Cells::Befriend(UserId a, UserId b) {
@@ -58,7 +63,7 @@ void Cells::Import(CellId cell) {
   ASSERT_EQ(cells_[cell].store->ImportNow(users), store::StoreError{});
 }
 
-void Cells::Start(CellId cell, const Endpoint& at) {
+void Cells::OpenStore(CellId cell) {
   Cell& c = cells_[cell];
   auto kv = store::OpenMemoryKv(c.disk, options_.kv, loop_.get());
   ASSERT_TRUE(kv.ok());
@@ -68,23 +73,51 @@ void Cells::Start(CellId cell, const Endpoint& at) {
   ASSERT_TRUE(store.ok());
   c.store = std::move(*store);
   if (!std::exchange(c.imported, true)) Import(cell);
+}
+
+// `role`: empty for all of them.
+std::unique_ptr<CellHost> Cells::Host(CellId cell, const std::string& role, const Endpoint& at) {
   HostOptions o;
-  o.name = "cell-" + std::to_string(cell);
+  o.name = (role.empty() ? "cell" : role) + "-" + std::to_string(cell);
   o.cell = cell;
+  o.gateway = role.empty() || role == "gateway";
+  o.logic = role.empty() || role == "logic";
+  o.relay = role.empty() || role == "relay";
   o.http = at;
   o.secret = "a secret of the test's own";
   o.registry = registry();
   o.logic_options = options_.logic;
   o.gateway_options = options_.gateway;
   o.http_limits = options_.http;
-  auto host = CellHost::Create(*node_, o, table_, c.store.get());
-  ASSERT_TRUE(host.ok()) << host.error();
-  c.host = std::move(*host);
+  auto host = CellHost::Create(*node_, o, table_, o.logic ? cells_[cell].store.get() : nullptr);
+  EXPECT_TRUE(host.ok()) << host.error();
+  return host ? std::move(*host) : nullptr;
+}
+
+void Cells::Start(CellId cell, const Endpoint& at) {
+  if (options_.split) {
+    StartLogic(cell);
+    cells_[cell].relay = Host(cell, "relay", {});
+  } else {
+    OpenStore(cell);
+  }
+  cells_[cell].host = Host(cell, options_.split ? "gateway" : "", at);
 }
 
 void Cells::Stop(CellId cell) {
+  cells_[cell].host.reset();
+  cells_[cell].relay.reset();
+  StopLogic(cell);
+}
+
+void Cells::StartLogic(CellId cell) {
+  OpenStore(cell);
+  cells_[cell].logic = Host(cell, "logic", {});
+}
+
+void Cells::StopLogic(CellId cell) {
   Cell& c = cells_[cell];
-  c.host.reset();
+  c.logic.reset();
   c.store.reset();
   c.kv.reset();
 }
@@ -248,9 +281,8 @@ void CellTest::ExpectError(const net::HttpResponse& response, int status, std::s
 
 void CellTest::Say(UserId user, Seq send_id, UserId to, std::string_view body) {
   const nlohmann::json message = {{"send_id", send_id}, {"friend", to}, {"body", body}};
-  const auto response = cells->Ask(cells->gateway(0), "POST",
-                                   "/v1/users/" + std::to_string(user) + "/messages",
-                                   message.dump());
+  const auto response = cells->Ask(
+      cells->gateway(0), "POST", "/v1/users/" + std::to_string(user) + "/messages", message.dump());
   ASSERT_EQ(response.status, 201) << response.body;
 }
 

@@ -32,6 +32,7 @@ using net::BackendName;
 
 struct CellsOptions {
   std::uint32_t cells = 1;
+  bool split = false;  // each role as a host of its own, over links
   LogicOptions logic;
   GatewayOptions gateway;
   net::HttpLimits http;
@@ -53,7 +54,11 @@ class Cells {
   // `at`: where its gateway listens; a free port by default.
   void Start(CellId cell, const Endpoint& at = {"127.0.0.1", 0});
   void Stop(CellId cell);  // as a crash does: what is not durable is gone
+  // Where a gateway's clients find it: the only host, or that of the gateway.
   CellHost& host(CellId cell) { return *cells_[cell].host; }
+  // Of a split cell: its logic server alone.
+  void StartLogic(CellId cell);
+  void StopLogic(CellId cell);
   Endpoint gateway(CellId cell) { return host(cell).http_address(); }
   Endpoint registry() const { return registry_http_->local(); }
   store::MemoryDisk& disk(CellId cell) { return cells_[cell].disk; }
@@ -80,6 +85,8 @@ class Cells {
     store::MemoryDisk disk;
     std::unique_ptr<store::Kv> kv;
     std::unique_ptr<store::Store> store;
+    std::unique_ptr<CellHost> logic;
+    std::unique_ptr<CellHost> relay;
     std::unique_ptr<CellHost> host;
     bool imported = false;
   };
@@ -88,7 +95,9 @@ class Cells {
     void Die(std::string_view why) override { ADD_FAILURE() << "asked to die: " << why; }
   };
 
+  void OpenStore(CellId cell);
   void Import(CellId cell);
+  std::unique_ptr<CellHost> Host(CellId cell, const std::string& role, const Endpoint& at);
 
   const CellsOptions options_;
   std::string error_;
