@@ -15,14 +15,16 @@ constexpr std::uint64_t kTurns = 50;  // ticks until it is other users' turn
 
 }  // namespace
 
-void Admission::Waited(Nanos wait) {
-  total_ += std::max<Nanos>(wait, 0);
+void Admission::Answered(Nanos after) {
+  total_ += std::max<Nanos>(after, 0);
   ++samples_;
 }
 
-void Admission::Tick() {
+void Admission::Tick(Nanos wait) {
   ++ticks_;
-  const Nanos newest = samples_ == 0 ? 0 : total_ / static_cast<Nanos>(samples_);
+  // Not one average of both: many quick answers would hide how late they were begun.
+  const Nanos answers = samples_ == 0 ? 0 : total_ / static_cast<Nanos>(samples_);
+  const Nanos newest = std::max<Nanos>(wait, answers);
   total_ = 0;
   samples_ = 0;
   average_ += static_cast<Nanos>(kWeight * static_cast<double>(newest - average_));

@@ -1,11 +1,12 @@
 // Whose submissions a gateway takes when there is more work than can be done.
 //
-// Overload is measured by how long work waits before it is taken up, averaged; the time that a
-// commit takes is not in it, and neither is the time until the next commit. While the average is
-// over the target, a growing share of the users is refused new submissions; below it the share
-// shrinks again. Shedding goes by user, because a user's messages wait for each other: half of
-// everybody's would be of use to nobody. What is shed is the newest, what comes in now; what was
-// taken in completes. Which users it is changes every few seconds.
+// Overload is measured by how long work waits before it is taken up, at the gateway or at the logic
+// server, whichever is longer, averaged; the time that a commit takes is not in it, and neither is
+// the time until the next commit. While the average is over the target, a growing share of the
+// users is refused new submissions; below it the share shrinks again. Shedding goes by user,
+// because a user's messages wait for each other: half of everybody's would be of use to nobody.
+// What is shed is the newest, what comes in now; what was taken in completes. Which users it is
+// changes every few seconds.
 //
 // Pure; one thread.
 #pragma once
@@ -19,7 +20,7 @@ namespace baiwan::cell {
 
 struct AdmissionOptions {
   // Well above what clients that wait for their acknowledgements bring about: 200 users with 32
-  // messages each in flight make turns of 100 ms where four cells share two cores. Well below the
+  // messages each in flight can make turns of 100 ms where four cells share two cores. Well below the
   // patience of clients. 0: everything is admitted.
   Nanos target = 500 * kMillisecond;
   Nanos interval = 100 * kMillisecond;  // between two looks
@@ -29,10 +30,10 @@ class Admission {
  public:
   explicit Admission(const AdmissionOptions& options) : options_(options) {}
 
-  // Some work was taken up after it had waited this long.
-  void Waited(Nanos wait);
-  // Once every interval: looks at what has waited since the last time.
-  void Tick();
+  // An answer that needs no commit took this long, because the logic server was busy elsewhere.
+  void Answered(Nanos after);
+  // Once every interval: what waited in the gateway itself did so for `wait`.
+  void Tick(Nanos wait);
   bool Admits(UserId user) const;
 
   double share_shed() const { return shed_; }  // of the users, 0 … kMostShed

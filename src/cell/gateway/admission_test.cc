@@ -12,8 +12,7 @@ constexpr Nanos kTarget = 20 * kMillisecond;
 
 void Pass(Admission& admission, int ticks, Nanos wait) {
   for (int i = 0; i < ticks; ++i) {
-    admission.Waited(wait);
-    admission.Tick();
+    admission.Tick(wait);
   }
 }
 
@@ -34,9 +33,24 @@ TEST(Admission, TakesEverybodyWhileNothingWaits) {
 TEST(Admission, OneStallIsNoOverload) {
   Admission admission({.target = kTarget});
   Pass(admission, 100, kMillisecond);
-  admission.Waited(4 * kTarget);
-  admission.Tick();
+  admission.Tick(4 * kTarget);
   EXPECT_EQ(admission.share_shed(), 0);
+}
+
+TEST(Admission, TheSlowerOfTheTwoCounts) {
+  Admission admission({.target = kTarget});
+  for (int i = 0; i < 20; ++i) {
+    for (int answer = 0; answer < 1000; ++answer) admission.Answered(0);
+    admission.Tick(4 * kTarget);
+  }
+  EXPECT_GT(admission.share_shed(), 0.5);
+  Pass(admission, 100, 0);
+  for (int i = 0; i < 20; ++i) {
+    admission.Answered(2 * kTarget);
+    admission.Answered(6 * kTarget);
+    admission.Tick(0);
+  }
+  EXPECT_GT(admission.share_shed(), 0.5);
 }
 
 TEST(Admission, ShedsMoreTheLongerItLasts) {
@@ -58,7 +72,7 @@ TEST(Admission, ComesBackWhenWorkIsTakenUpInTime) {
   Pass(admission, 40, 0);
   EXPECT_EQ(Admitted(admission), 10'000);
   Pass(admission, 100, 4 * kTarget);
-  for (int i = 0; i < 40; ++i) admission.Tick();  // nothing to take up at all
+  Pass(admission, 40, kTarget / 2);
   EXPECT_EQ(Admitted(admission), 10'000);
 }
 
@@ -88,19 +102,24 @@ TEST(Admission, CanBeTurnedOff) {
 
 class SheddingTest : public CellTest {
  protected:
-  // Everything waits this long for its turn, from now on.
+  // Everything waits this long for its turn, until it is 0 again.
   void Burden(useconds_t micros) {
     burden_ = micros;
-    if (!std::exchange(burdened_, true)) Again();
+    if (micros > 0) Again();
   }
   void Again() {
     cells->loop().Post([this] {
-      if (burden_ > 0) usleep(burden_);
+      if (burden_ == 0) return;
+      usleep(burden_);
       Again();
     });
   }
+  void TearDown() override {
+    if (cells == nullptr) return;
+    Burden(0);
+    cells->RunFor(50 * kMillisecond);
+  }
   useconds_t burden_ = 0;
-  bool burdened_ = false;
 };
 
 TEST_P(SheddingTest, AnOverloadedGatewayRefusesSubmissionsAndNothingElse) {

@@ -125,6 +125,10 @@ void Gateway::ToClient(SessionId session, const wire::ServerFrame& frame) {
   }
   net::HttpExchange& exchange = *entry->exchange;
   const Kind kind = entry->kind;
+  if (kind == Kind::kUser || kind == Kind::kChat) {
+    const Nanos asked = entry->deadline - options_.request_timeout;
+    admission_.Answered(node_.clock.Monotonic() - asked);
+  }
   if (!entry->many) {
     Free(*entry, IndexOf(session));
     return Answer(exchange, kind, frame);
@@ -217,6 +221,9 @@ void Gateway::Sweep() {
       continue;
     }
     ++counters_.timeouts;
+    if (entry.kind == Kind::kUser || entry.kind == Kind::kChat) {
+      admission_.Answered(options_.request_timeout);
+    }
     net::HttpExchange& exchange = *entry.exchange;
     const SessionId id = exchange.context();
     if (logic_ != nullptr) logic_->SessionClosed(*this, id, entry.user);
@@ -232,8 +239,7 @@ void Gateway::Sweep() {
 void Gateway::Look() {
   const Nanos now = node_.clock.Monotonic();
   if (look_due_ > 0) {
-    admission_.Waited(now - look_due_);
-    admission_.Tick();
+    admission_.Tick(now - look_due_);
   }
   look_due_ = now + options_.admission.interval;
   look_ = node_.loop.After(options_.admission.interval, [this] { Look(); });
