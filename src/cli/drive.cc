@@ -2,9 +2,11 @@
 // cell's users, and leaves a result file that is written anew every second, so that a life that
 // ends by a kill is counted by the next one.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <memory>
 
+#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/runtime.h"
@@ -21,6 +23,8 @@
 namespace baiwan::cli {
 namespace {
 
+constexpr Nanos kKeepEvery = kSecond;
+
 struct Options {
   ConfigArgs config;
   stress::WorkloadSpec spec;
@@ -34,7 +38,7 @@ struct Options {
 class DriveProcess {
  public:
   DriveProcess(Runtime& runtime, const Options& options, const Config& config,
-               const stress::CellGraph& graph, stress::Ledger* ledger)
+               const stress::CellGraph& graph, stress::Ledger* ledger, stress::DriveResult earlier)
       : runtime_(runtime),
         node_(runtime.node()),
         options_(options),
@@ -42,7 +46,8 @@ class DriveProcess {
         ops_(node_, "load", Name()),
         ops_service_(ops_),
         target_(MakeTarget()),
-        driver_(node_, options.drive, options.spec, graph, *target_, ledger) {
+        driver_(node_, options.drive, options.spec, graph, *target_, ledger),
+        earlier_(std::move(earlier)) {
     ops_.AddSource(&driver_);
   }
 
@@ -66,10 +71,13 @@ class DriveProcess {
       Leave();
     });
     runtime_.StopWithin(5 * kSecond);
+    if (!options_.result.empty()) KeepResult();
     driver_.Start([this] { Leave(); });
     supervise::NotifyReady((*http)->local().ToString());
     runtime_.Run();
     http->reset();
+    node_.loop.Cancel(keep_);
+    if (!options_.result.empty() && !WriteResult()) exit_ = kUsage;
     const stress::DriveCounters& c = driver_.counters();
     if (!c.failures.empty() || c.behind_ledger > 0) exit_ = kMismatch;
     return exit_;
@@ -88,6 +96,19 @@ class DriveProcess {
     return std::make_unique<stress::WsTarget>(node_, gateway, options_.drive.messages_per_frame);
   }
 
+  void KeepResult() {
+    WriteResult();
+    keep_ = node_.loop.After(kKeepEvery, [this] { KeepResult(); });
+  }
+
+  bool WriteResult() {
+    stress::DriveResult result = driver_.Result();
+    result.Continue(earlier_);
+    const auto wrong = ReplaceFile(options_.result, result.ToJson());
+    if (wrong) node_.log.Error("{}", *wrong);
+    return !wrong;
+  }
+
   void Leave() {
     if (std::exchange(leaving_, true)) return;
     directory_.Withdraw([this] { runtime_.loop().Stop(); });
@@ -101,6 +122,8 @@ class DriveProcess {
   ops::OpsService ops_service_;
   std::unique_ptr<stress::Target> target_;
   stress::Driver driver_;
+  const stress::DriveResult earlier_;  // what former lives came to
+  TimerId keep_ = 0;
   bool leaving_ = false;
   int exit_ = kDone;
 };
@@ -132,7 +155,16 @@ int Run(Options o) {
                                   .budget_bytes = config->bytes("process.memory"),
                                   .loop = LoopOptionsOf(*config)});
   if (!runtime) return Fail(runtime.error());
-  DriveProcess process(**runtime, o, *config, graph, ledger.get());
+  stress::DriveResult earlier;
+  if (!o.result.empty() && access(o.result.c_str(), F_OK) == 0) {
+    const auto text = ReadFile(o.result);
+    auto read = text ? stress::DriveResult::FromJson(*text)
+                     : Result<stress::DriveResult, std::string>::Failure(text.error());
+    if (!read)
+      return Fail(fmt::format("{} is no result to go on from: {}", o.result, read.error()));
+    earlier = std::move(*read);
+  }
+  DriveProcess process(**runtime, o, *config, graph, ledger.get(), std::move(earlier));
   return process.Run(config->endpoint("ops.listen"));
 }
 

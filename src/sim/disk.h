@@ -48,8 +48,8 @@ class SimDisk {
  public:
   using Contents = std::array<std::map<std::string, std::string, std::less<>>, store::kSpaces>;
 
-  SimDisk(Timeline& timeline, NodeId node, const DiskOptions& options, Rng rng)
-      : timeline_(timeline), node_(node), options_(options), rng_(rng) {}
+  SimDisk(Timeline& timeline, const DiskOptions& options, Rng rng)
+      : timeline_(timeline), options_(options), rng_(rng) {}
 
   // What would be found after a crash now, if nothing under way came through.
   const Contents& contents() const { return contents_; }
@@ -79,7 +79,6 @@ class SimDisk {
   Nanos ReadTime();
 
   Timeline& timeline_;
-  const NodeId node_;
   const DiskOptions options_;
   Rng rng_;
   Contents contents_;

@@ -80,7 +80,7 @@ Node::Node(Timeline& timeline, Network& network, NodeId id, std::string name,
       rng_(timeline.RngFor(kPurpose + id)),
       clock_(timeline, Between(rng_, 0, kMaxUptime),
              static_cast<int>(Between(rng_, -options.max_skew_ppm, options.max_skew_ppm))),
-      disk_(timeline, id, options.disk, Rng(rng_.Next())) {}
+      disk_(timeline, options.disk, Rng(rng_.Next())) {}
 
 Node::~Node() {
   if (run_ != nullptr) run_->Drop();

@@ -68,7 +68,7 @@ Command StressCommand() {
             args.Number("--registry-port", &o->registry_port, "0: a free one", 0, 65535);
             args.Duration("--monitor-interval", &o->monitor_interval, "between two samples");
             args.Texts("--set", &o->sets, "a setting of every process, key=value; repeatable");
-            return [o] { return StressRun(*o, ThisMachine(o->runs)).Run(); };
+            return [o] { return StressRun(*o, [o] { return ThisMachine(o->runs); }).Run(); };
           }};
 }
 

@@ -25,6 +25,7 @@ constexpr double kSlowest = 2000;            // messages a second that a run is 
 // Which ones stop first: who asks before who is asked.
 int StageOf(const std::string& role) {
   if (role == "load") return 5;
+  if (role == "monitor") return 4;  // its last look is at servers that still serve
   if (role == "gateway" || role == "cell") return 3;
   if (role == "logic") return 2;
   if (role == "relay") return 1;

@@ -1,16 +1,18 @@
 #include "cli/stress/run.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/args.h"
 #include "net/sockets.h"
+#include "stress/report.h"
+#include "verify/verify.h"
 
 namespace baiwan::cli {
 namespace {
@@ -22,6 +24,17 @@ constexpr Nanos kStopWithin = 60 * kSecond;
 constexpr int kLogLines = 5;
 
 Nanos Now() { return SystemClock().Monotonic(); }
+
+double SecondsSince(Nanos begin) { return static_cast<double>(Now() - begin) / kSecond; }
+
+std::uint64_t OwnCpuMicros() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto micros = [](const timeval& t) {
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(t.tv_usec);
+  };
+  return micros(usage.ru_utime) + micros(usage.ru_stime);
+}
 
 bool Ended(const supervise::ChildStatus& child) {
   return child.state == supervise::State::kExited || child.state == supervise::State::kStopped ||
@@ -48,12 +61,21 @@ int StressRun::Run() {
 // ---------------------------------------------------------------- phases
 
 bool StressRun::Prepare() {
+  const auto port = options_.registry_port != 0 ? static_cast<std::uint16_t>(options_.registry_port)
+                                                : net::FreeLoopbackPort();
+  const Endpoint registry{"127.0.0.1", port};
+  // Once before anything is made, so that wrong options leave everything as it was; and once more
+  // with the room that is there when the stores of earlier runs are gone.
+  Machine roomy = machine_;
+  roomy.disk_free_bytes = ~std::uint64_t{0} / 2;
+  if (auto plan = MakePlan(options_, roomy, options_.runs, registry); !plan) {
+    return Fail(plan.error());
+  }
   auto folder = RunFolder::Make(options_.runs, options_.keep);
   if (!folder) return Fail(folder.error());
   folder_ = std::move(*folder);
-  const auto port = options_.registry_port != 0 ? static_cast<std::uint16_t>(options_.registry_port)
-                                                : net::FreeLoopbackPort();
-  auto plan = MakePlan(options_, machine_, folder_->path(), {"127.0.0.1", port});
+  machine_ = look_();
+  auto plan = MakePlan(options_, machine_, folder_->path(), registry);
   if (!plan) return Fail(plan.error());
   plan_ = std::move(*plan);
   std::vector<const PlannedProcess*> all = {&plan_.registry, &plan_.monitor};
@@ -92,8 +114,9 @@ bool StressRun::Import() {
       return Fail(child.name + " did not succeed");
     }
   }
+  outcome_.import_seconds = SecondsSince(begin);
   Say(fmt::format("imported {} users in {:.1f} s", stress::TotalUsers(options_.spec),
-                  static_cast<double>(Now() - begin) / kSecond));
+                  outcome_.import_seconds));
   return true;
 }
 
@@ -110,8 +133,9 @@ bool StressRun::StartServers() {
     });
   };
   if (Until(ready, kStartWithin) != Wait::kYes) return false;
+  outcome_.start_seconds = SecondsSince(begin);
   Say(fmt::format("{} processes serve after {:.1f} s", plan_.servers.size() + 2,
-                  static_cast<double>(Now() - begin) / kSecond));
+                  outcome_.start_seconds));
   return true;
 }
 
@@ -128,6 +152,8 @@ void StressRun::ShowBoard() {
 
 StressRun::Wait StressRun::PlayUsers() {
   const Nanos begin = Now();
+  const std::uint64_t own_cpu = OwnCpuMicros();
+  outcome_.cpu_before = monitor::ReadCpuTimes();
   ShowBoard();
   for (const PlannedProcess& load : plan_.loads) {
     if (!StartChild(load)) return Wait::kFailed;
@@ -139,13 +165,13 @@ StressRun::Wait StressRun::PlayUsers() {
     });
   };
   const Wait wait = Until(finished, plan_.deadline);
+  outcome_.cpu_after = monitor::ReadCpuTimes();
+  outcome_.own_cpu_us = OwnCpuMicros() - own_cpu;
   board_.reset();
   directory_.reset();
   screen_.Keep();
-  const double seconds = static_cast<double>(Now() - begin) / kSecond;
   if (wait == Wait::kYes) {
-    Say(fmt::format("every user is finished after {:.1f} s: {:.0f} messages/s", seconds,
-                    static_cast<double>(stress::TotalMessages(options_.spec)) / seconds));
+    Say(fmt::format("every user is finished after {:.1f} s", SecondsSince(begin)));
   }
   return wait;
 }
@@ -155,15 +181,48 @@ bool StressRun::Stop() {
   for (const std::string& name : report.killed) {
     std::fprintf(stderr, "baiwan: %s did not stop in time and was killed\n", name.c_str());
   }
-  for (const auto& child : supervisor_->Snapshot()) {
-    Say(fmt::format("  {:<14} cpu {:.2f} s  rss {} MiB  runs {}", child.name,
-                    static_cast<double>(child.usage.cpu_us()) / 1e6, child.usage.max_rss_kib >> 10,
-                    child.runs));
-  }
+  for (const std::string& name : report.stuck) Fail(name + " cannot even be killed");
+  outcome_.children = supervisor_->Snapshot();
   return report.stuck.empty();
 }
 
-int StressRun::Verify() { return kDone; }
+int StressRun::Verify() {
+  const Nanos begin = Now();
+  verify::VerifyOptions options;
+  options.spec = options_.spec;
+  options.stores = plan_.stores;
+  options.ledgers = plan_.ledgers;
+  options.threads = machine_.cores;
+  const bool terminal = screen_.terminal();
+  options.progress = [terminal](std::uint64_t done, std::uint64_t total) {
+    if (!terminal || total == 0) return;
+    std::fprintf(stderr, "\rverifying: %3.0f %%",
+                 100 * static_cast<double>(done) / static_cast<double>(total));
+  };
+  outcome_.verified = verify::VerifyStores(options);
+  if (terminal) std::fputs("\r\033[K", stderr);
+  outcome_.verify_seconds = SecondsSince(begin);
+  Say(fmt::format("verified every message in {:.1f} s", outcome_.verify_seconds));
+  const stress::RunResult result = ResultOf(options_, plan_, folder_->path(), outcome_);
+  Report(result);
+  return result.exit_code;
+}
+
+void StressRun::Report(const stress::RunResult& result) {
+  const std::string json = stress::ToJson(result);
+  if (const auto wrong = ReplaceFile(folder_->path() + "/" + stress::kResultFile, json)) {
+    Fail(*wrong);
+  }
+  if (!options_.no_report) {
+    const auto report = stress::WriteReport({.folder = folder_->path()});
+    if (!report) Fail("no report: " + report.error());
+    if (report) {
+      for (const std::string& warning : report->warnings) Say(warning);
+      Say("report: " + report->path);
+    }
+  }
+  std::fputs((options_.json ? json + "\n" : "\n" + stress::SummaryTable(result)).c_str(), stdout);
+}
 
 // ---------------------------------------------------------------- children
 

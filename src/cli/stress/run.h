@@ -6,7 +6,7 @@
 // went wrong, with the last lines of its log.
 #pragma once
 
-#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +14,7 @@
 
 #include "cli/runtime.h"
 #include "cli/stress/folder.h"
+#include "cli/stress/outcome.h"
 #include "cli/stress/plan.h"
 #include "monitor/board_feed.h"
 #include "monitor/board_screen.h"
@@ -25,8 +26,9 @@ namespace baiwan::cli {
 
 class StressRun {
  public:
-  StressRun(const StressOptions& options, Machine machine)
-      : options_(options), machine_(std::move(machine)) {}
+  // `look` says what the machine has now.
+  StressRun(const StressOptions& options, std::function<Machine()> look)
+      : options_(options), look_(std::move(look)), machine_(look_()) {}
 
   // All of it; an exit code.
   int Run();
@@ -40,6 +42,7 @@ class StressRun {
   Wait PlayUsers();
   bool Stop();
   int Verify();
+  void Report(const stress::RunResult& result);
 
   bool Write(const PlannedProcess& process);
   bool StartChild(const PlannedProcess& process);
@@ -53,7 +56,8 @@ class StressRun {
   bool Fail(const std::string& sentence);
 
   const StressOptions& options_;
-  const Machine machine_;
+  const std::function<Machine()> look_;
+  Machine machine_;
   supervise::StopSignals signals_;
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<RunFolder> folder_;
@@ -65,6 +69,7 @@ class StressRun {
   std::mutex mutex_;
   std::string broken_;  // the child that cannot go on, under mutex_
   int exit_ = 0;
+  Outcome outcome_;
   Nanos began_ = 0;
 };
 

@@ -1,0 +1,164 @@
+#include "cli/stress/outcome.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/file.h"
+#include "cli/revision.h"
+#include "monitor/totals.h"
+
+namespace baiwan::cli {
+namespace {
+
+constexpr std::size_t kMostLog = 65 << 20;
+constexpr std::size_t kMostResult = 16 << 20;
+
+// The longest that a cell took to make its share: the cells do it side by side.
+double GenerateSeconds(const StressPlan& plan) {
+  double longest = 0;
+  for (const PlannedProcess& import : plan.imports) {
+    const auto log = ReadFile(import.child.log_file, kMostLog);
+    if (!log) continue;
+    double sum = 0;
+    std::istringstream lines(*log);
+    for (std::string line; std::getline(lines, line);) {
+      const auto json = nlohmann::json::parse(line, nullptr, false);
+      if (json.is_object()) sum += json.value("generate_s", 0.0);
+    }
+    longest = std::max(longest, sum);
+  }
+  return longest;
+}
+
+stress::DriveResult DriveResults(const StressPlan& plan, const std::string& folder,
+                                 std::vector<std::string>* problems) {
+  stress::DriveResult all;
+  for (const PlannedProcess& load : plan.loads) {
+    const auto text =
+        ReadFile(fmt::format("{}/results/{}.json", folder, load.child.name), kMostResult);
+    auto one = text ? stress::DriveResult::FromJson(*text)
+                    : Result<stress::DriveResult, std::string>::Failure(text.error());
+    if (one) {
+      all.Merge(*one);
+    } else {
+      problems->push_back(fmt::format("{}: {}", load.child.name, one.error()));
+    }
+  }
+  for (const auto& [code, count] : all.failures) {
+    problems->push_back(fmt::format("{} submissions were refused with {}, which should not be: {}",
+                                    count, code, all.first_failure));
+  }
+  if (all.behind_ledger > 0) {
+    problems->push_back(
+        fmt::format("for {} users a server knew less than had been told before: messages were lost",
+                    all.behind_ledger));
+  }
+  return all;
+}
+
+void AddCosts(const StressOptions& options, const StressPlan& plan, const Outcome& outcome,
+              double messages, stress::RunResult* result) {
+  std::map<std::string, std::string> roles;
+  for (const auto* list : {&plan.servers, &plan.loads}) {
+    for (const PlannedProcess& p : *list) roles[p.child.name] = p.role;
+  }
+  roles[plan.registry.child.name] = plan.registry.role;
+  roles[plan.monitor.child.name] = plan.monitor.role;
+  std::map<std::string, double> by_role;
+  for (const supervise::ChildStatus& child : outcome.children) {
+    const auto role = roles.find(child.name);
+    if (role == roles.end()) continue;
+    const double cost = static_cast<double>(child.usage.cpu_us()) / messages;
+    result->cpu_us_by_process[child.name] = cost;
+    by_role[role->second] += cost;
+    const double rss = static_cast<double>(child.usage.max_rss_kib) / 1024;
+    result->peak_rss_mib_by_process[child.name] = rss;
+    result->peak_rss_mib += rss;
+  }
+  result->cpu_us_by_process["operator"] = static_cast<double>(outcome.own_cpu_us) / messages;
+  for (const auto& [name, cost] : result->cpu_us_by_process) result->cpu_us_per_message += cost;
+  if (options.layout == "role") result->cpu_us_by_role = std::move(by_role);
+}
+
+stress::RunMachine MachineOf(const Outcome& outcome) {
+  const monitor::MachineInfo about = monitor::ReadMachine();
+  stress::RunMachine machine;
+  machine.cpus = about.cpus;
+  machine.cpu = about.cpu;
+  machine.memory_mib = about.memory_mib;
+  machine.system = about.system;
+  machine.steal_share = monitor::Between(outcome.cpu_before, outcome.cpu_after).steal;
+  return machine;
+}
+
+stress::RunMessages MessagesOf(const verify::VerifyReport& report) {
+  using verify::Kind;
+  stress::RunMessages m;
+  m.sent = report.expected_messages;
+  m.stored = report.stored;
+  m.delivered = report.delivered;
+  m.acknowledged = report.acknowledged;
+  m.verified = report.verified();
+  m.lost = report.count(Kind::kLost);
+  m.duplicated = report.count(Kind::kDuplicated);
+  m.reordered = report.count(Kind::kReordered);
+  m.altered = report.count(Kind::kAltered);
+  m.foreign = report.count(Kind::kForeign);
+  m.counter = report.count(Kind::kCounter);
+  return m;
+}
+
+}  // namespace
+
+stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
+                           const std::string& folder, const Outcome& outcome) {
+  stress::RunResult r;
+  const verify::VerifyReport& verified = outcome.verified;
+  r.users = verified.users;
+  r.relations = verified.relations;
+  r.cells = options.spec.cells;
+  r.messages = MessagesOf(verified);
+  for (const verify::Mismatch& m : verified.listed) r.problems.push_back(m.what);
+  for (const std::string& error : verified.errors) r.problems.push_back(error);
+  const stress::DriveResult drive = DriveResults(plan, folder, &r.problems);
+  r.phase_seconds.generate = GenerateSeconds(plan);
+  r.phase_seconds.import = std::max(0.0, outcome.import_seconds - r.phase_seconds.generate);
+  r.phase_seconds.start = outcome.start_seconds;
+  r.phase_seconds.verify = outcome.verify_seconds;
+  if (drive.last_ack_ms > drive.first_submit_ms && drive.first_submit_ms > 0) {
+    r.phase_seconds.run = static_cast<double>(drive.last_ack_ms - drive.first_submit_ms) / 1000;
+    r.rate_per_s = static_cast<double>(r.messages.acknowledged) / r.phase_seconds.run;
+  }
+  const auto messages = static_cast<double>(std::max<std::uint64_t>(r.messages.acknowledged, 1));
+  AddCosts(options, plan, outcome, messages, &r);
+  if (options.rate > 0) {
+    r.latency_stored = stress::LatencyOf(drive.stored_latency);
+    r.latency_delivered = stress::LatencyOf(drive.delivered_latency);
+  }
+  r.disk_bytes = verified.disk_bytes;
+  if (const auto totals = monitor::CounterTotals(folder + "/series.jsonl")) {
+    const auto resent = totals->find("resent_total");
+    r.resent_share = resent == totals->end() ? 0 : resent->second / messages;
+  } else {
+    r.problems.push_back("how much was sent again is not known: " + totals.error());
+  }
+  r.options = {options.spec,
+               options.protocol,
+               options.layout,
+               options.drive.concurrency,
+               options.drive.messages_per_frame,
+               options.drive.in_flight,
+               options.rate};
+  r.revision = Revision();
+  r.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+  r.machine = MachineOf(outcome);
+  r.exit_code = verified.ExitCode();
+  return r;
+}
+
+}  // namespace baiwan::cli

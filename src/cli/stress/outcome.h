@@ -1,0 +1,34 @@
+// What a run came to: put together from what its processes cost, what its load clients saw and what
+// the verifier found.
+//
+// Threads: any. Failure: what cannot be read (a load client's result, the series file) is named
+// among the result's problems.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/stress/plan.h"
+#include "monitor/machine.h"
+#include "stress/drive_result.h"
+#include "stress/result.h"
+#include "supervise/supervisor.h"
+#include "verify/report.h"
+
+namespace baiwan::cli {
+
+struct Outcome {
+  double import_seconds = 0;  // generation included
+  double start_seconds = 0;
+  double verify_seconds = 0;
+  std::uint64_t own_cpu_us = 0;  // of the operator's process, while users played
+  monitor::CpuTimes cpu_before;  // users played
+  monitor::CpuTimes cpu_after;
+  std::vector<supervise::ChildStatus> children;
+  verify::VerifyReport verified;
+};
+
+stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
+                           const std::string& folder, const Outcome& outcome);
+
+}  // namespace baiwan::cli

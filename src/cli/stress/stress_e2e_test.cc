@@ -1,0 +1,226 @@
+// The stress test as its user runs it: the real program, real processes, every message verified.
+#include <sys/mount.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "cli/testing/program.h"
+
+namespace baiwan::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr Nanos kLong = 120 * kSecond;
+
+class StressTest : public ::testing::Test {
+ protected:
+  std::vector<std::string> Small(std::vector<std::string> more = {}) const {
+    std::vector<std::string> all = {"stress",
+                                    "--runs",
+                                    runs_,
+                                    "--no-report",
+                                    "--users-per-cell",
+                                    "100",
+                                    "--cells",
+                                    "3",
+                                    "--friends-in-cell",
+                                    "6",
+                                    "--friends-cross",
+                                    "4"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  json Result() const { return ReadJson(runs_ + "/latest/result.json"); }
+  void ExpectVerified(Program& program, std::uint64_t messages) const {
+    EXPECT_EQ(program.Wait(kLong), 0) << program.output();
+    const json result = Result();
+    ASSERT_FALSE(result.is_discarded()) << program.output();
+    for (const char* kind : {"sent", "stored", "delivered", "acknowledged", "verified"}) {
+      EXPECT_EQ(result["messages"][kind], messages) << kind;
+    }
+    for (const char* kind : {"lost", "duplicated", "reordered", "altered", "foreign"}) {
+      EXPECT_EQ(result["messages"][kind], 0) << kind;
+    }
+  }
+
+  TempFolder folder_;
+  const std::string runs_ = folder_.path() + "/runs";
+};
+
+TEST_F(StressTest, EveryMessageOfADefaultRunIsVerified) {
+  Program run(folder_.path(), Small());
+  ExpectVerified(run, 3 * 100 * 10 * 5);
+  const json result = Result();
+  EXPECT_EQ(result["users"], 300);
+  EXPECT_EQ(result["relations"], 3000);
+  EXPECT_EQ(result["cells"], 3);
+  EXPECT_GT(result["rate_per_s"], 0);
+  EXPECT_GT(result["cpu_us_per_message"]["total"], 0);
+  EXPECT_TRUE(result["cpu_us_per_message"]["by_process"].contains("cell-2"));
+  EXPECT_TRUE(result["cpu_us_per_message"]["by_role"].is_null());
+  EXPECT_TRUE(result["latency_ms"]["stored"].is_null());
+  EXPECT_GT(result["disk_bytes"], 0);
+  EXPECT_GT(result["peak_rss_mib"]["total"], 0);
+  EXPECT_FALSE(std::filesystem::exists(runs_ + "/latest/lock"));
+}
+
+TEST_F(StressTest, AProcessPerRoleIsVerified) {
+  Program run(folder_.path(), Small({"--layout", "role"}));
+  ExpectVerified(run, 15'000);
+  const json by_role = Result()["cpu_us_per_message"]["by_role"];
+  for (const char* role : {"gateway", "logic", "relay", "load"}) EXPECT_GT(by_role[role], 0);
+}
+
+TEST_F(StressTest, OneProcessIsVerified) {
+  Program run(folder_.path(), Small({"--layout", "single"}));
+  ExpectVerified(run, 15'000);
+}
+
+TEST_F(StressTest, TheSourcesInterfaceIsVerified) {
+  Program run(folder_.path(), Small({"--protocol", "http"}));
+  ExpectVerified(run, 15'000);
+}
+
+TEST_F(StressTest, AnOpenLoopTellsLatenciesOfEveryMessage) {
+  Program run(folder_.path(), Small({"--rate", "6000"}));
+  ExpectVerified(run, 15'000);
+  for (const char* what : {"stored", "delivered"}) {
+    const json latency = Result()["latency_ms"][what];
+    EXPECT_GT(latency["p50"], 0);
+    EXPECT_GE(latency["p99"], latency["p50"]);
+    EXPECT_GE(latency["p999"], latency["p99"]);
+    EXPECT_GE(latency["max"], latency["p999"]);
+  }
+}
+
+// Kills what `pattern` names, once it is there, and waits until the supervisor has it back.
+void KillAndAwait(const Program& run, const std::string& pattern) {
+  const pid_t victim = WaitForChild(run, pattern, 20 * kSecond);
+  ASSERT_NE(victim, 0);
+  ::kill(victim, SIGKILL);
+  EXPECT_TRUE(Eventually(
+      [&] {
+        const auto now = run.Children(pattern);
+        return now.size() == 1 && now.front() != victim;
+      },
+      20 * kSecond))
+      << pattern << " did not come back\n"
+      << run.output();
+}
+
+void KillEverything(const std::string& layout, const std::vector<std::string>& patterns,
+                    const std::string& folder, std::vector<std::string> arguments) {
+  for (const char* more : {"--layout", layout.c_str(), "--rounds", "250", "--set",
+                           "store.checkpoint=1MiB", "--deadline", "100s"}) {
+    arguments.emplace_back(more);
+  }
+  Program run(folder, arguments);
+  // The load clients start last; what is killed then is killed under load.
+  WaitForChild(run, "config/drive-1.toml", 30 * kSecond);
+  for (const std::string& pattern : patterns) KillAndAwait(run, pattern);
+  ASSERT_FALSE(run.Children().empty()) << "the run was over before everything could be killed";
+  for (const pid_t pid : run.Children()) ::kill(pid, SIGKILL);
+  EXPECT_EQ(run.Wait(kLong), 0) << run.output();
+}
+
+TEST_F(StressTest, KillingEachKindOfProcessAndThenAllOfThemLosesNothing) {
+  KillEverything("role",
+                 {"config/gateway-0.toml", "config/logic-1.toml", "config/relay-2.toml",
+                  "config/registry.toml", "--out", "config/drive-0.toml"},
+                 folder_.path(), Small());
+  const json result = Result();
+  EXPECT_EQ(result["messages"]["verified"], 3'750'000);
+  EXPECT_LT(result["resent_share"], 0.02);
+}
+
+TEST_F(StressTest, KillingProcessesOfSeveralCellsLosesNothing) {
+  KillEverything("single", {"config/cells.toml", "config/drive-2.toml"}, folder_.path(), Small());
+  EXPECT_EQ(Result()["messages"]["verified"], 3'750'000);
+  EXPECT_LT(Result()["resent_share"], 0.02);
+}
+
+TEST_F(StressTest, AnInterruptLeavesNothingBehind) {
+  Program run(folder_.path(), Small({"--rounds", "1000"}));
+  WaitForChild(run, "config/drive-1.toml", 30 * kSecond);
+  const std::vector<pid_t> children = run.Children();
+  EXPECT_GE(children.size(), 6U);
+  ::kill(run.pid(), SIGINT);
+  EXPECT_EQ(run.Wait(kLong), 3) << run.output();
+  for (const pid_t child : children) EXPECT_FALSE(Exists(child));
+  EXPECT_FALSE(std::filesystem::exists(runs_ + "/latest/lock"));
+}
+
+TEST_F(StressTest, TwoRunsAtOnceDoNotCollide) {
+  Program one(folder_.path(), Small());
+  Program two(folder_.path(), Small({"--layout", "role"}));
+  EXPECT_EQ(one.Wait(kLong), 0) << one.output();
+  EXPECT_EQ(two.Wait(kLong), 0) << two.output();
+}
+
+TEST_F(StressTest, OnlyTheLastRunsStoresAreKept) {
+  const auto stores = [&] {
+    int n = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(runs_)) {
+      if (!entry.is_symlink() && std::filesystem::exists(entry.path() / "stores")) ++n;
+    }
+    return n;
+  };
+  for (int i = 0; i < 2; ++i) {
+    Program run(folder_.path(), Small());
+    ASSERT_EQ(run.Wait(kLong), 0) << run.output();
+    EXPECT_EQ(stores(), 1);
+  }
+  Program run(folder_.path(), Small({"--keep"}));
+  ASSERT_EQ(run.Wait(kLong), 0) << run.output();
+  EXPECT_EQ(stores(), 2);
+}
+
+// ---------------------------------------------------------------- what goes wrong
+
+void ExpectRefused(const std::string& folder, const std::vector<std::string>& arguments,
+                   const std::string& what) {
+  Program run(folder, arguments);
+  EXPECT_EQ(run.Wait(30 * kSecond), 2) << run.output();
+  EXPECT_NE(run.output().find(what), std::string::npos) << run.output();
+  EXPECT_TRUE(run.Children().empty());
+}
+
+TEST_F(StressTest, WrongOptionsAreRefusedWithTheFix) {
+  ExpectRefused(folder_.path(), {"stress", "--cels", "3"}, "did you mean --cells?");
+  ExpectRefused(folder_.path(), Small({"--layout", "both"}), "'both' is not one of");
+  ExpectRefused(folder_.path(), Small({"--friends-in-cell", "200"}), "--friends-in-cell");
+  ExpectRefused(folder_.path(), Small({"--set", "logic.windw_messages=3"}),
+                "did you mean logic.window_messages?");
+  ExpectRefused(folder_.path(), Small({"--concurrency", "900000"}), "open files");
+}
+
+TEST_F(StressTest, ATakenPortIsNamed) {
+  Program holder(folder_.path(), {"registry", "--set", "registry.listen=127.0.0.1:19877"});
+  ASSERT_TRUE(Eventually([&] { return holder.output().find("serves at") != std::string::npos; },
+                         10 * kSecond));
+  ExpectRefused(folder_.path(), Small({"--registry-port", "19877"}), "127.0.0.1:19877");
+}
+
+TEST_F(StressTest, AFolderThatCannotBeWrittenIsNamed) {
+  ExpectRefused(folder_.path(), {"stress", "--runs", "/proc/runs"}, "--runs");
+}
+
+// A small disk of memory; where the machine allows none, there is nothing to try.
+TEST_F(StressTest, ADiskThatIsTooSmallIsFoundOutBefore) {
+  const std::string disk = folder_.path() + "/disk";
+  std::filesystem::create_directory(disk);
+  if (::mount("baiwan-test", disk.c_str(), "tmpfs", 0, "size=8m") != 0) {
+    GTEST_SKIP() << "mounting needs root";
+  }
+  ExpectRefused(folder_.path(), {"stress", "--runs", disk + "/runs"}, "MiB are free");
+  ::umount(disk.c_str());
+}
+
+TEST_F(StressTest, ARunThatTakesTooLongEndsWithItsOwnExitCode) {
+  Program run(folder_.path(), Small({"--rounds", "1000", "--deadline", "1s"}));
+  EXPECT_EQ(run.Wait(kLong), 3) << run.output();
+}
+
+}  // namespace
+}  // namespace baiwan::cli
