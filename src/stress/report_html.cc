@@ -98,7 +98,7 @@ std::string Ratio(double value, double other) {
 // A table of numbers: one column for the run, and with another run also its and their ratio.
 class NumberTable {
  public:
-  NumberTable(std::string title, const ReportRun* other) : other_(other) {
+  NumberTable(std::string_view title, const ReportRun* other) : other_(other) {
     html_ = "<div class=\"card scroll\"><h3>" + Escaped(title) + "</h3><table>";
     if (other != nullptr) {
       html_ += "<thead><tr><th></th><th>this</th><th>other</th><th>ratio</th></tr></thead>";
@@ -317,9 +317,10 @@ std::string Head(const ReportRun& run, const ReportRun* other) {
       Escaped(run.name), kStyle);
   html += fmt::format("<h1>{} messages between {} users</h1>\n", Whole(r.messages.sent),
                       Whole(r.users));
-  html += fmt::format("<p class=\"soft\">Run {}, {}, revision {}, {} cells{}</p>\n",
-                      Escaped(run.name), Escaped(r.date), Escaped(r.revision), r.cells,
-                      other ? "; beside it run " + Escaped(other->name) : "");
+  html += fmt::format(
+      "<p class=\"soft\">Run {}, {}, revision {}, {} cells{}</p>\n", Escaped(run.name),
+      Escaped(r.date), Escaped(r.revision), r.cells,
+      other ? "; beside it run " + Escaped(other->name + ", " + Verdict(other->result)) : "");
   html += fmt::format("<div class=\"card verdict{}\">{}", r.exit_code == 0 ? "" : " bad",
                       Escaped(Verdict(r)));
   if (r.exit_code != 0 && !r.problems.empty()) {

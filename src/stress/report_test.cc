@@ -204,7 +204,7 @@ TEST_F(ReportTest, AnotherRunStandsBesideIt) {
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/other-store.png"));
   EXPECT_THAT(Page(),
               HasSubstr("<td>messages a second</td><td>300</td><td>200</td><td>1.50×</td>"));
-  EXPECT_THAT(Page(), HasSubstr("beside it run 4-hosts"));
+  EXPECT_THAT(Page(), HasSubstr("beside it run 4-hosts, VERIFIED"));
 }
 
 TEST_F(ReportTest, WithoutAResultThereIsNoReport) {
