@@ -20,8 +20,8 @@ namespace baiwan::cell {
 
 struct AdmissionOptions {
   // Well above what clients that wait for their acknowledgements bring about: 200 users with 32
-  // messages each in flight can make turns of 100 ms where four cells share two cores. Well below the
-  // patience of clients. 0: everything is admitted.
+  // messages each in flight can make turns of 100 ms where four cells share two cores. Well below
+  // the patience of clients. 0: everything is admitted.
   Nanos target = 500 * kMillisecond;
   Nanos interval = 100 * kMillisecond;  // between two looks
 };
