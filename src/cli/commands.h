@@ -13,6 +13,7 @@ Command SuperviseCommand();
 Command GenerateCommand();
 Command ImportCommand();
 Command DriveCommand();
+Command VerifyCommand();
 Command TopCommand();
 Command ReportCommand();
 Command ConfigCommand();

@@ -13,6 +13,6 @@ int main(int argc, char** argv) {
   return RunCommands("baiwan", "A chat backend made of cells, and the stress test that proves it.",
                      {StressCommand(), ServeCommand(), RegistryCommand(), MonitorCommand(),
                       SuperviseCommand(), GenerateCommand(), ImportCommand(), DriveCommand(),
-                      TopCommand(), ReportCommand(), ConfigCommand()},
+                      VerifyCommand(), TopCommand(), ReportCommand(), ConfigCommand()},
                      argc, argv);
 }
