@@ -1,0 +1,82 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "verify/testing/stress_stores.h"
+
+namespace baiwan::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using verify::testing::StressStores;
+
+class VerifyCommandTest : public ::testing::Test {
+ protected:
+  // Exit code; what was printed is in `out` and `err`.
+  int Run(std::vector<std::string> args) {
+    args.insert(args.begin(), {"baiwan", "verify"});
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
+    const int code =
+        RunCommands("baiwan", "", {VerifyCommand()}, static_cast<int>(argv.size()), argv.data());
+    std::fflush(stdout);
+    out = ::testing::internal::GetCapturedStdout();
+    err = ::testing::internal::GetCapturedStderr();
+    return code;
+  }
+  std::vector<std::string> Workload() const {
+    std::vector<std::string> args = {
+        "--cells",         "3", "--users-per-cell",      "10", "--friends-in-cell", "4",
+        "--friends-cross", "2", "--messages-per-friend", "3",  "--rounds",          "2",
+        "--seed",          "5"};
+    for (const std::string& path : all.paths()) args.insert(args.end(), {"--store", path});
+    return args;
+  }
+
+  // As WorkloadArgs leaves what cannot be said there.
+  static stress::WorkloadSpec Spec() {
+    stress::WorkloadSpec spec = StressStores::SmallSpec();
+    spec.partitions = stress::WorkloadSpec{}.partitions;
+    return spec;
+  }
+  StressStores all{Spec()};
+  std::string out;
+  std::string err;
+};
+
+TEST_F(VerifyCommandTest, GreenIsZeroAndSaysWhatWasVerified) {
+  all.Write({});
+  EXPECT_EQ(Run(Workload()), kDone) << out << err;
+  EXPECT_THAT(out, HasSubstr("verified 1080 of 1080 messages"));
+}
+
+TEST_F(VerifyCommandTest, AMismatchIsOneAndIsNamedAlsoInJson) {
+  all.of(all.UserOf(1, 4)).in.pop_back();
+  all.Write({false, 3, "", nullptr});
+  auto args = Workload();
+  EXPECT_EQ(Run(args), kMismatch);
+  EXPECT_THAT(out, HasSubstr("lost 1, duplicated 0"));
+  args.push_back("--json");
+  EXPECT_EQ(Run(args), kMismatch);
+  const auto json = nlohmann::json::parse(out);
+  EXPECT_EQ(json["mismatches"]["lost"], 1);
+  EXPECT_EQ(json["listed"][0]["kind"], "lost");
+  EXPECT_EQ(json["verified"], 1079);
+  EXPECT_EQ(json["exit_code"], 1);
+}
+
+TEST_F(VerifyCommandTest, WhatCannotBeReadIsTwo) {
+  EXPECT_EQ(Run(Workload()), kUsage);
+  EXPECT_THAT(out, HasSubstr("not verified: there is no store in"));
+  EXPECT_EQ(Run({}), kUsage);
+  EXPECT_THAT(err, HasSubstr("say what to verify"));
+  EXPECT_EQ(Run({"--through-api", "nowhere"}), kUsage);
+  EXPECT_THAT(err, HasSubstr("--through-api"));
+}
+
+}  // namespace
+}  // namespace baiwan::cli
