@@ -80,7 +80,7 @@ PlanCache::PlanCache(const stress::WorkloadSpec& spec, const Population& populat
   std::size_t slots = 4;
   while (slots < 2 * population.users() && 2 * slots * slot_bytes <= max_bytes) slots *= 2;
   slots_.resize(slots);
-  places_.resize(slots * 2 * most_);
+  places_.resize(slots * most_);
 }
 
 PlanCache::Place PlanCache::At(Population::Number sender, Seq send_id) {
@@ -89,22 +89,24 @@ PlanCache::Place PlanCache::At(Population::Number sender, Seq send_id) {
   const std::uint64_t round = (send_id - 1) / per_round;
   const std::size_t at = (send_id - 1) % per_round;
   const std::size_t slot = Mix(sender) & (slots_.size() - 1);
-  const std::uint16_t* places = places_.data() + slot * 2 * most_;
+  const std::uint32_t* places = places_.data() + slot * most_;
   if (slots_[slot].sender != sender || slots_[slot].round != round) {
     places = Fill(slot, sender, round);
   }
-  return {places[at], round * spec_.messages_per_friend + places[most_ + at]};
+  return {places[at] & 0xFFFF, round * spec_.messages_per_friend + (places[at] >> 16)};
 }
 
-std::uint16_t* PlanCache::Fill(std::size_t slot, Population::Number sender, std::uint64_t round) {
+std::uint32_t* PlanCache::Fill(std::size_t slot, Population::Number sender, std::uint64_t round) {
+  static_assert(stress::kMaxFriends <= 0xFFFF && stress::kMaxMessagesPerFriend <= 0xFFFF);
   slots_[slot] = {sender, round};
-  std::uint16_t* places = places_.data() + slot * 2 * most_;
+  std::uint32_t* places = places_.data() + slot * most_;
   const std::size_t friends = population_.friends(sender).size();
-  const std::size_t per_round = friends * spec_.messages_per_friend;
-  stress::FillRound(spec_.seed, spec_.messages_per_friend, population_.user(sender), round,
-                    {places, per_round});
+  order_.resize(friends * spec_.messages_per_friend);
+  stress::FillRound(spec_.seed, spec_.messages_per_friend, population_.user(sender), round, order_);
   seen_.assign(friends, 0);
-  for (std::size_t i = 0; i < per_round; ++i) places[most_ + i] = ++seen_[places[i]];
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    places[i] = order_[i] | std::uint32_t{++seen_[order_[i]]} << 16;
+  }
   return places;
 }
 

@@ -88,14 +88,15 @@ class PlanCache {
     Population::Number sender = Population::kNobody;
     std::uint64_t round = 0;
   };
-  std::uint16_t* Fill(std::size_t slot, Population::Number sender, std::uint64_t round);
+  std::uint32_t* Fill(std::size_t slot, Population::Number sender, std::uint64_t round);
 
   const stress::WorkloadSpec& spec_;
   const Population& population_;
   std::size_t most_;                   // messages of a round, of whoever has most friends
   std::vector<Slot> slots_;            // a power of two
-  std::vector<std::uint16_t> seen_;    // while a round is made
-  std::vector<std::uint16_t> places_;  // by slot: friends of `most_` messages, then occurrences
+  std::vector<std::uint16_t> order_;   // while a round is made: whom its messages are for
+  std::vector<std::uint16_t> seen_;    // … and how many each friend has had
+  std::vector<std::uint32_t> places_;  // by slot, of `most_` messages: friend, number << 16
 };
 
 }  // namespace baiwan::verify

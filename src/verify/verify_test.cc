@@ -121,6 +121,17 @@ TEST_F(VerifyTest, RepeatedInAnOutboxInAnothersPlace) {
   ExpectFound({.lost = 1, .duplicated = 1});
 }
 
+TEST_F(VerifyTest, AnOutboxThatWasShiftedByALoss) {
+  auto& out = all.of(user).out;
+  out.erase(out.begin() + 7);
+  for (std::size_t i = 7; i < out.size(); ++i) {
+    out[i].seq = out[i].send_id = i + 1;
+    all.Seal(user, true, i);
+  }
+  // The one that is gone, and the last place, in which nothing stands.
+  ExpectFound({.lost = 2});
+}
+
 TEST_F(VerifyTest, TwoOfAPairExchangedInAnInbox) {
   auto& in = all.of(user).in;
   const auto later =
