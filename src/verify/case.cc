@@ -67,7 +67,10 @@ void CountUsers(const Case& made, const Census& census, VerifyReport* report) {
     report->relations += made.people.friends(n).size();
     report->sent += made.books->users[n].sent;
   }
-  for (const RelationBook& relation : made.books->relations) report->acknowledged += relation.acked;
+  for (const RelationBook& relation : made.books->relations) {
+    report->acknowledged += relation.acked;
+    report->distinct += std::max(relation.sent, relation.received);
+  }
 }
 
 }  // namespace baiwan::verify

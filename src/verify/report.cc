@@ -29,9 +29,8 @@ std::uint64_t VerifyReport::mismatches() const {
 }
 
 std::uint64_t VerifyReport::verified() const {
-  const std::uint64_t all = complete ? std::max(sent, expected_messages) : sent;
   const std::uint64_t copies = stored + delivered;
-  return std::min({stored, delivered, copies > all ? copies - all : 0});
+  return std::min({stored, delivered, copies > distinct ? copies - distinct : 0});
 }
 
 std::string VerifyReport::ToText() const {

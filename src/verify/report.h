@@ -49,6 +49,7 @@ struct VerifyReport {
   std::uint64_t stored = 0;             // that stand in their outbox as they should
   std::uint64_t delivered = 0;          // that stand in their inbox as they should
   std::uint64_t acknowledged = 0;       // that their senders know to be delivered
+  std::uint64_t distinct = 0;           // of which a copy stands somewhere: not more than these
   std::uint64_t voids = 0;
   std::uint64_t disk_bytes = 0;
   double seconds = 0;

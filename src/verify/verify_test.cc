@@ -269,6 +269,15 @@ TEST_F(VerifyTest, AUserWhoIsNowhere) {
   EXPECT_EQ(report.users, 29u);
 }
 
+TEST_F(VerifyTest, HalfOfWhatThePlanHasIsVerifiedAndTheOtherHalfLost) {
+  all.Write({});
+  VerifyOptions options = all.options();
+  options.spec.rounds *= 2;
+  const VerifyReport report = VerifyStores(options);
+  EXPECT_EQ(CountsOf(report), (Counts{.lost = 2 * kAll})) << report.ToText();
+  EXPECT_EQ(report.verified(), kAll);
+}
+
 TEST_F(VerifyTest, AStoreThatIsNotGiven) {
   all.Write({});
   VerifyOptions options = all.options();
