@@ -715,6 +715,9 @@ TEST_F(OpenLoop, WithoutPushesItGoesToo) {
   ASSERT_TRUE(RunToDone(60 * kSecond));
   ExpectAllDone();
   EXPECT_EQ(driver_->stored_latency().count(), 12'000u);
+  // As exact as polls are: the counters are asked for 5 ms after something was sent.
+  EXPECT_LE(driver_->stored_latency().Quantile(0.99), 15 * kMillisecond);
+  EXPECT_LE(driver_->counters().polls, 2 * driver_->counters().messages);
 }
 
 // ---------------------------------------------------------------- figures

@@ -311,7 +311,8 @@ void Driver::Player::SubmitFrame(Nanos now) {
   if (in_flight_.empty()) progress_at_ = now;
   for (const TargetMessage& m : frame_) in_flight_.Add(m.send_id);
   since_poll_ += static_cast<std::uint32_t>(frame_.size());
-  poll_at_ = poll_gap_ = 0;
+  poll_gap_ = 0;
+  if (poll_at_ != 0) poll_at_ = std::min(poll_at_, now + kPollFirst);
   client_->Submit(frame_);
 }
 
@@ -335,11 +336,13 @@ void Driver::Player::Pump(Nanos now) {
 // so that what was stored meanwhile makes room; and while there is nothing, ever more rarely.
 bool Driver::Player::PollIfDue(Nanos now) {
   if (driver_.target_.pushes() || client_->room() == 0) return false;
-  if (since_poll_ >= std::max(window_ / 2, 1U)) {
+  const std::uint32_t half = std::min(window_, driver_.options_.in_flight) / 2;
+  if (since_poll_ >= std::max(half, 1U)) {
     Poll();
     return true;
   }
-  const bool more = in_flight_.size() < window_ && (!again_.empty() || position_ <= last_due());
+  const bool more =
+      !open_loop() && in_flight_.size() < window_ && (!again_.empty() || position_ <= last_due());
   if (more || (in_flight_.empty() && delivered_ >= stored_)) return false;
   if (poll_at_ == 0) {
     poll_gap_ = std::clamp(poll_gap_ * 2, kPollFirst, kPollMax);
