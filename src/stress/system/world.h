@@ -102,11 +102,24 @@ class World {
     return RunUntil([this] { return done; });
   }
   store::Store& store() { return *store_; }
-  Protocol protocol() const { return protocol_; }
 
   const WorkloadSpec spec;
   const CellGraph graph;
   const placement::PlacementTable table;
+
+ private:
+  // The world, in the order in which it is needed.
+  std::unique_ptr<net::RealLoop> loop_;
+  Rng rng_;
+  Budget budget_;
+
+ public:
+  NodeContext node;
+  DriveOptions options;
+  std::unique_ptr<cell::CellHost> cell;
+  std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<Driver> driver;
+  bool done = false;
 
  private:
   void OpenStore() {
@@ -119,25 +132,12 @@ class World {
         .string();
   }
 
-  std::unique_ptr<net::RealLoop> loop_;
-  Rng rng_;
-  Budget budget_;
+  const Protocol protocol_;
   store::MemoryDisk disk_;
   std::unique_ptr<store::Kv> kv_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Target> target_;
   std::uint16_t port_ = 0;
-
- public:
-  NodeContext node;
-  DriveOptions options;
-  std::unique_ptr<cell::CellHost> cell;
-  std::unique_ptr<Ledger> ledger;
-  std::unique_ptr<Driver> driver;
-  bool done = false;
-
- private:
-  const Protocol protocol_;
 };
 
 }  // namespace baiwan::stress
