@@ -24,6 +24,7 @@ namespace baiwan::cli {
 namespace {
 
 constexpr Nanos kKeepEvery = kSecond;
+constexpr Nanos kBeginWithin = 2 * kSecond;
 
 struct Options {
   ConfigArgs config;
@@ -72,7 +73,11 @@ class DriveProcess {
     });
     runtime_.StopWithin(5 * kSecond);
     if (!options_.result.empty()) KeepResult();
-    driver_.Start([this] { Leave(); });
+    // Users that begin before their gateway is known would only wait for their next try.
+    directory_.Listen([this] {
+      if (directory_.Find("gateway", options_.drive.cell) != nullptr) Begin();
+    });
+    node_.loop.After(kBeginWithin, [this] { Begin(); });
     supervise::NotifyReady((*http)->local().ToString());
     runtime_.Run();
     http->reset();
@@ -94,6 +99,10 @@ class DriveProcess {
     };
     if (options_.protocol == "http") return std::make_unique<stress::HttpTarget>(node_, gateway);
     return std::make_unique<stress::WsTarget>(node_, gateway, options_.drive.messages_per_frame);
+  }
+
+  void Begin() {
+    if (!std::exchange(begun_, true)) driver_.Start([this] { Leave(); });
   }
 
   void KeepResult() {
@@ -124,6 +133,7 @@ class DriveProcess {
   stress::Driver driver_;
   const stress::DriveResult earlier_;  // what former lives came to
   TimerId keep_ = 0;
+  bool begun_ = false;
   bool leaving_ = false;
   int exit_ = kDone;
 };

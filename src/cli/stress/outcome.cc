@@ -35,32 +35,6 @@ double GenerateSeconds(const StressPlan& plan) {
   return longest;
 }
 
-stress::DriveResult DriveResults(const StressPlan& plan, const std::string& folder,
-                                 std::vector<std::string>* problems) {
-  stress::DriveResult all;
-  for (const PlannedProcess& load : plan.loads) {
-    const auto text =
-        ReadFile(fmt::format("{}/results/{}.json", folder, load.child.name), kMostResult);
-    auto one = text ? stress::DriveResult::FromJson(*text)
-                    : Result<stress::DriveResult, std::string>::Failure(text.error());
-    if (one) {
-      all.Merge(*one);
-    } else {
-      problems->push_back(fmt::format("{}: {}", load.child.name, one.error()));
-    }
-  }
-  for (const auto& [code, count] : all.failures) {
-    problems->push_back(fmt::format("{} submissions were refused with {}, which should not be: {}",
-                                    count, code, all.first_failure));
-  }
-  if (all.behind_ledger > 0) {
-    problems->push_back(
-        fmt::format("for {} users a server knew less than had been told before: messages were lost",
-                    all.behind_ledger));
-  }
-  return all;
-}
-
 void AddCosts(const StressOptions& options, const StressPlan& plan, const Outcome& outcome,
               double messages, stress::RunResult* result) {
   std::map<std::string, std::string> roles;
@@ -115,6 +89,32 @@ stress::RunMessages MessagesOf(const verify::VerifyReport& report) {
 
 }  // namespace
 
+stress::DriveResult DriveResults(const StressPlan& plan, const std::string& folder,
+                                 std::vector<std::string>* problems) {
+  stress::DriveResult all;
+  for (const PlannedProcess& load : plan.loads) {
+    const auto text =
+        ReadFile(fmt::format("{}/results/{}.json", folder, load.child.name), kMostResult);
+    auto one = text ? stress::DriveResult::FromJson(*text)
+                    : Result<stress::DriveResult, std::string>::Failure(text.error());
+    if (one) {
+      all.Merge(*one);
+    } else {
+      problems->push_back(fmt::format("{}: {}", load.child.name, one.error()));
+    }
+  }
+  for (const auto& [code, count] : all.failures) {
+    problems->push_back(fmt::format("{} submissions were refused with {}, which should not be: {}",
+                                    count, code, all.first_failure));
+  }
+  if (all.behind_ledger > 0) {
+    problems->push_back(
+        fmt::format("for {} users a server knew less than had been told before: messages were lost",
+                    all.behind_ledger));
+  }
+  return all;
+}
+
 stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
                            const std::string& folder, const Outcome& outcome) {
   stress::RunResult r;
@@ -125,7 +125,8 @@ stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
   r.messages = MessagesOf(verified);
   for (const verify::Mismatch& m : verified.listed) r.problems.push_back(m.what);
   for (const std::string& error : verified.errors) r.problems.push_back(error);
-  const stress::DriveResult drive = DriveResults(plan, folder, &r.problems);
+  r.problems.insert(r.problems.end(), outcome.problems.begin(), outcome.problems.end());
+  const stress::DriveResult& drive = outcome.load;
   r.phase_seconds.generate = GenerateSeconds(plan);
   r.phase_seconds.import = std::max(0.0, outcome.import_seconds - r.phase_seconds.generate);
   r.phase_seconds.start = outcome.start_seconds;

@@ -26,7 +26,14 @@ struct Outcome {
   monitor::CpuTimes cpu_after;
   std::vector<supervise::ChildStatus> children;
   verify::VerifyReport verified;
+  stress::DriveResult load;
+  std::vector<std::string> problems;
 };
+
+// The load clients' results put together; `problems` gets what could not be read, and what they
+// found wrong.
+stress::DriveResult DriveResults(const StressPlan& plan, const std::string& folder,
+                                 std::vector<std::string>* problems);
 
 stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
                            const std::string& folder, const Outcome& outcome);

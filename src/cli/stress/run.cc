@@ -203,6 +203,10 @@ int StressRun::Verify() {
   if (terminal) std::fputs("\r\033[K", stderr);
   outcome_.verify_seconds = SecondsSince(begin);
   Say(fmt::format("verified every message in {:.1f} s", outcome_.verify_seconds));
+  outcome_.load = DriveResults(plan_, folder_->path(), &outcome_.problems);
+  if (const auto wrong = ReplaceFile(folder_->path() + "/load.json", outcome_.load.ToJson())) {
+    Fail(*wrong);
+  }
   const stress::RunResult result = ResultOf(options_, plan_, folder_->path(), outcome_);
   Report(result);
   return result.exit_code;
