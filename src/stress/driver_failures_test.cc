@@ -74,15 +74,19 @@ TEST_F(DriverTest, RetriesKeepToTheirBudgetAndStillGetThere) {
   options_.retries_saved = 20;
   options_.retries_per_s = 10;
   options_.retry_share = 0;
-  const Nanos until = world_.clock.now + 20 * kSecond;
+  target_->away = true;  // nobody saves up beyond the limit meanwhile
+  bool refuses = true;
   target_->refuse = [&](UserId, const TargetMessage& m) -> std::optional<TargetRefusal> {
-    if (world_.clock.now > until) return std::nullopt;
+    if (!refuses) return std::nullopt;
     return Temporary(m.send_id, 10 * kMillisecond);
   };
   Start();
+  world_.Advance(60 * kSecond);
+  target_->away = false;
   world_.Advance(20 * kSecond);
   EXPECT_GT(driver_->counters().repeated, 100u);
   EXPECT_LE(driver_->counters().repeated, 20u + 20 * 10 + 1);
+  refuses = false;
   ASSERT_TRUE(RunToDone(1000 * kSecond)) << "an exhausted budget must not end the run";
   ExpectAllDone();
 }

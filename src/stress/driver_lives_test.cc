@@ -209,8 +209,10 @@ TEST_F(OpenLoop, KilledAndStartedAgainWhatIsStoredIsNotDueAgain) {
   Start();
   world_.Advance(4 * kSecond);
   const DriveResult first = driver_->Result();
+  const Nanos restarted = world_.clock.now;
   Restart();
   ASSERT_TRUE(RunToDone(60 * kSecond));
+  EXPECT_LE(world_.clock.now - restarted, 8200 * kMillisecond) << "the rest, at the same rate";
   ExpectAllDone();
   DriveResult result = driver_->Result();
   EXPECT_LE(result.stored_latency.max(), 100 * kMillisecond);

@@ -82,6 +82,25 @@ TEST_F(DriverTest, LargeBodiesKeepToTheWindowInBytes) {
   EXPECT_EQ(target_->most_in_frame, 4u);
 }
 
+// Stored in small pieces, so that a stop comes in the middle of a shuffled block: the ids beyond
+// the window must wait although not so many are under way.
+TEST_F(DriverTest, AFullWindowOfShuffledMessagesStaysInside) {
+  Use(SpecOf(12, 4, 1000));
+  options_.in_flight = 1000;
+  options_.messages_per_frame = 64;
+  target_->store_at_most = 37;
+  Start();
+  for (int stop = 0; stop < 20; ++stop) {
+    world_.Advance(7 * kMillisecond);
+    target_->hold_stores = true;
+    world_.Advance(100 * kMillisecond);
+    target_->Release();
+  }
+  ASSERT_TRUE(RunToDone());
+  ExpectAllDone();
+  EXPECT_EQ(driver_->counters().submitted, driver_->counters().messages);
+}
+
 TEST_F(DriverTest, FramesAreFullExceptAtTheEnd) {
   Use(SpecOf(1, 0, 1));
   Use(SpecOf(11, 10, 16));  // 160 messages each

@@ -34,6 +34,7 @@ class FakeTarget final : public Target {
     std::vector<Seq> submitted;          // in the order of arrival, repeats included
     std::vector<Nanos> connects;         // when
     std::size_t most_waiting = 0;
+    bool goes_on = false;  // storing what waits
   };
 
   FakeTarget(NodeContext& node, const WorkloadSpec& spec, const CellGraph& graph)
@@ -55,6 +56,7 @@ class FakeTarget final : public Target {
   bool lossy = false;        // takes messages and forgets them
   bool hold_stores = false;  // stores nothing until Release
   bool hold_acks = false;
+  std::size_t store_at_most = ~std::size_t{0};  // of one user in a millisecond
   std::function<std::optional<TargetRefusal>(UserId, const TargetMessage&)> refuse;
   std::function<std::optional<TargetRefusal>(UserId)> refuse_connect;
 
@@ -206,11 +208,19 @@ class FakeTarget final : public Target {
   }
   void Advance(UserId user) {
     User& u = users[user];
-    while (!hold_stores && !u.waiting.empty() && u.waiting.begin()->first == u.stored + 1) {
+    std::size_t left = hold_stores ? 0 : store_at_most;
+    while (left > 0 && !u.waiting.empty() && u.waiting.begin()->first == u.stored + 1) {
       u.waiting.erase(u.waiting.begin());
       ++u.stored;
+      --left;
     }
     if (!hold_acks) u.acked = u.stored;
+    if (left > 0 || hold_stores || std::exchange(u.goes_on, true)) return;
+    node_.loop.After(kMillisecond, [this, user] {
+      users[user].goes_on = false;
+      Advance(user);
+      TellAll();
+    });
   }
   void TellAll() {
     if (!push) return;
