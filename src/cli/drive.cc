@@ -84,7 +84,7 @@ class DriveProcess {
     node_.loop.Cancel(keep_);
     if (!options_.result.empty() && !WriteResult()) exit_ = kUsage;
     const stress::DriveCounters& c = driver_.counters();
-    if (!c.failures.empty() || c.behind_ledger > 0) exit_ = kMismatch;
+    if (c.users_failed > 0 || !c.failures.empty() || c.behind_ledger > 0) exit_ = kMismatch;
     return exit_;
   }
 

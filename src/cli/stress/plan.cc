@@ -50,15 +50,16 @@ class Planner {
     plan.registry.settings +=
         fmt::format("registry.listen = \"{}\"\nregistry.table_file = \"{}/registry.table\"\n",
                     registry_.ToString(), folder_);
-    plan.monitor = Process("monitor", "monitor", "monitor", {});
-    plan.monitor.child.argv = {machine_.program, "monitor",
-                               "--registry",     registry_.ToString(),
-                               "--out",          folder_ + "/series.jsonl",
-                               "--interval",     FormatDuration(o_.monitor_interval)};
     Servers(&plan);
     for (CellId cell = 0; cell < o_.spec.cells; ++cell) plan.loads.push_back(Load(cell, &plan));
     plan.registry_at = registry_;
     plan.processes = static_cast<std::uint32_t>(2 + plan.servers.size() + plan.loads.size());
+    plan.monitor = Process("monitor", "monitor", "monitor", {});
+    plan.monitor.child.argv = {machine_.program, "monitor",
+                               "--registry",     registry_.ToString(),
+                               "--out",          folder_ + "/series.jsonl",
+                               "--interval",     FormatDuration(o_.monitor_interval),
+                               "--expect",       std::to_string(plan.processes)};
     plan.disk_bytes = plan.stores.size() * kStoreOverhead +
                       stress::TotalMessages(o_.spec) *
                           (kBytesPerMessage + 2 * std::uint64_t{o_.spec.body_bytes}) +

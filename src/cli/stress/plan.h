@@ -30,7 +30,7 @@ struct StressOptions {
   bool no_report = false;
   Nanos deadline = 0;  // of the run phase; 0: from the number of messages
   std::uint32_t registry_port = 0;
-  Nanos monitor_interval = 10 * kSecond;
+  Nanos monitor_interval = kSecond;
   std::vector<std::string> sets;  // settings for every process
 };
 

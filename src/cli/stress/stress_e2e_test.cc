@@ -31,6 +31,16 @@ class StressTest : public ::testing::Test {
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
+  // Of the arguments of a run, those that name its workload.
+  static std::vector<std::string> WorkloadOf(const std::vector<std::string>& run) {
+    std::vector<std::string> workload;
+    for (std::size_t i = 0; i + 1 < run.size(); ++i) {
+      const bool names =
+          run[i] == "--users-per-cell" || run[i] == "--cells" || run[i].rfind("--friends", 0) == 0;
+      if (names) workload.insert(workload.end(), {run[i], run[i + 1]});
+    }
+    return workload;
+  }
   json Result() const { return ReadJson(runs_ + "/latest/result.json"); }
   void ExpectVerified(Program& program, std::uint64_t messages) const {
     EXPECT_EQ(program.Wait(kLong), 0) << program.output();
@@ -111,8 +121,9 @@ void KillAndAwait(const Program& run, const std::string& pattern) {
 
 void KillEverything(const std::string& layout, const std::vector<std::string>& patterns,
                     const std::string& folder, std::vector<std::string> arguments) {
-  for (const char* more : {"--layout", layout.c_str(), "--rounds", "250", "--set",
-                           "store.checkpoint=1MiB", "--deadline", "100s"}) {
+  for (const char* more :
+       {"--layout", layout.c_str(), "--rounds", "250", "--set", "store.checkpoint=1MiB",
+        "--deadline", "100s", "--monitor-interval", "1s"}) {
     arguments.emplace_back(more);
   }
   Program run(folder, arguments);
@@ -174,6 +185,34 @@ TEST_F(StressTest, OnlyTheLastRunsStoresAreKept) {
   Program run(folder_.path(), Small({"--keep"}));
   ASSERT_EQ(run.Wait(kLong), 0) << run.output();
   EXPECT_EQ(stores(), 2);
+}
+
+// A store that has forgotten what clients were told, although all that is in it is in order.
+TEST_F(StressTest, AnOlderStorePutBackIsFound) {
+  Program run(folder_.path(), Small());
+  ASSERT_EQ(run.Wait(kLong), 0) << run.output();
+  const std::string latest = runs_ + "/latest";
+  const auto verify = [&] {
+    std::vector<std::string> arguments = {"verify", "--json"};
+    for (const std::string& argument : WorkloadOf(Small())) arguments.push_back(argument);
+    for (int cell = 0; cell < 3; ++cell) {
+      arguments.insert(arguments.end(),
+                       {"--store", latest + "/stores/cell-" + std::to_string(cell), "--ledger",
+                        latest + "/ledgers/cell-" + std::to_string(cell)});
+    }
+    return arguments;
+  };
+  Program before(folder_.path(), verify());
+  EXPECT_EQ(before.Wait(kLong), 0) << before.output();
+  // As it was right after the import.
+  std::filesystem::remove_all(latest + "/stores/cell-1");
+  std::vector<std::string> arguments = {"import", "--config", latest + "/config/cell-1.toml"};
+  for (const std::string& argument : WorkloadOf(Small())) arguments.push_back(argument);
+  Program import(folder_.path(), arguments);
+  ASSERT_EQ(import.Wait(kLong), 0) << import.output();
+  Program after(folder_.path(), verify());
+  EXPECT_EQ(after.Wait(kLong), 1) << after.output();
+  EXPECT_NE(after.output().find("lost"), std::string::npos) << after.output();
 }
 
 // ---------------------------------------------------------------- what goes wrong

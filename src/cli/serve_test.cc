@@ -1,0 +1,110 @@
+// Serving cells by hand: what is refused, and how a process stops.
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "cli/testing/program.h"
+
+namespace baiwan::cli {
+namespace {
+
+constexpr Nanos kSoon = 20 * kSecond;
+
+class ServeTest : public ::testing::Test {
+ protected:
+  ServeTest() { WriteSecret(0600); }
+
+  void WriteSecret(mode_t mode) {
+    std::ofstream(secret_) << "a secret of this test alone";
+    ::chmod(secret_.c_str(), mode);
+  }
+  std::vector<std::string> Command(const std::string& name, std::vector<std::string> more = {}) {
+    std::vector<std::string> all = {name};
+    for (const std::string& set :
+         {"link.secret_file=" + secret_, "store.path=" + folder_.path() + "/store",
+          std::string("gateway.http=127.0.0.1:0"), std::string("relay.listen=127.0.0.1:0"),
+          std::string("registry.endpoint=127.0.0.1:1")}) {
+      all.push_back("--set");
+      all.push_back(set);
+    }
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  void ExpectRefused(std::vector<std::string> arguments, const std::string& what) {
+    Program program(folder_.path(), std::move(arguments));
+    EXPECT_EQ(program.Wait(kSoon), 2) << program.output();
+    EXPECT_NE(program.output().find(what), std::string::npos) << program.output();
+  }
+  bool Serves(const Program& program) {
+    return Eventually([&] { return program.output().find("serves at") != std::string::npos; },
+                      kSoon);
+  }
+
+  TempFolder folder_;
+  const std::string secret_ = folder_.path() + "/link.secret";
+};
+
+TEST_F(ServeTest, StopsInGoodOrderOnASignal) {
+  Program program(folder_.path(), Command("serve"));
+  ASSERT_TRUE(Serves(program)) << program.output();
+  EXPECT_EQ(program.output().find("a secret of this test"), std::string::npos);
+  program.Signal(SIGTERM);
+  EXPECT_EQ(program.Wait(kSoon), 0) << program.output();
+}
+
+TEST_F(ServeTest, ASecretThatOthersCanReadIsRefused) {
+  WriteSecret(0644);
+  ExpectRefused(Command("serve"), "chmod 600");
+  std::filesystem::remove(secret_);
+  ExpectRefused(Command("serve"), "make one with");
+  ExpectRefused({"serve"}, "link.secret_file is not set");
+}
+
+TEST_F(ServeTest, AddressesThatOthersCanReachNeedConsent) {
+  for (const char* key : {"gateway.http", "relay.listen", "logic.listen", "ops.listen"}) {
+    const std::string set = std::string(key) + "=0.0.0.0:0";
+    ExpectRefused(Command("serve", {"--set", set}), "--insecure-no-auth");
+  }
+  ExpectRefused({"registry", "--set", "registry.listen=0.0.0.0:0"}, "--insecure-no-auth");
+  ExpectRefused({"drive", "--set", "ops.listen=0.0.0.0:0"}, "--insecure-no-auth");
+  ExpectRefused({"monitor", "--registry", "127.0.0.1:1", "--listen", "0.0.0.0:0"},
+                "--insecure-no-auth");
+  Program program(folder_.path(),
+                  {"registry", "--set", "registry.listen=0.0.0.0:0", "--insecure-no-auth"});
+  ASSERT_TRUE(Serves(program)) << program.output();
+  EXPECT_NE(program.output().find("WITHOUT AUTHENTICATION"), std::string::npos);
+}
+
+TEST_F(ServeTest, AStoreHasOneOwner) {
+  Program first(folder_.path(), Command("serve"));
+  ASSERT_TRUE(Serves(first)) << first.output();
+  ExpectRefused(Command("serve"), "cannot be opened");
+}
+
+TEST_F(ServeTest, WrongSettingsAreAllToldAtOnce) {
+  Program program(folder_.path(),
+                  Command("serve", {"--set", "cell.frist=1", "--set", "logic.window_messages=0"}));
+  EXPECT_EQ(program.Wait(kSoon), 2);
+  EXPECT_NE(program.output().find("did you mean cell.first?"), std::string::npos);
+  EXPECT_NE(program.output().find("logic.window_messages"), std::string::npos);
+}
+
+TEST_F(ServeTest, ConfigCheckFindsWhatDoesNotFitTogether) {
+  const auto file = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder_.path() + "/" + name) << text;
+    return folder_.path() + "/" + name;
+  };
+  const std::string a = file("a.toml", "[gateway]\nhttp = \"127.0.0.1:9500\"\n");
+  const std::string b = file(
+      "b.toml", "[gateway]\nhttp = \"127.0.0.1:9500\"\n[relay]\nlisten = \"127.0.0.1:11001\"\n");
+  ExpectRefused({"config", "check", "--file", a, "--file", b}, "give one of them another port");
+  const std::string c = file("c.toml", "[process]\nmemory = \"1000GiB\"\n");
+  ExpectRefused({"config", "check", "--file", c}, "of memory together");
+  Program good(folder_.path(), {"config", "check", "--file", a});
+  EXPECT_EQ(good.Wait(kSoon), 0) << good.output();
+}
+
+}  // namespace
+}  // namespace baiwan::cli
