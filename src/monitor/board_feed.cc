@@ -62,6 +62,11 @@ void BoardKeeper::Take(const std::vector<Look>& looks, Nanos now, const CpuTimes
     }
     Update(seen_[id], look, now);
   }
+  for (auto& [id, seen] : seen_) {
+    if (!seen.answers && seen.process.has("load") && ended_.count(seen.process.name) > 0) {
+      Finish(seen);
+    }
+  }
   const BoardState before = std::exchange(state_, {});
   double began = 0;  // seconds ago, as the load clients know
   for (const auto& [id, seen] : seen_) {
@@ -86,6 +91,12 @@ void BoardKeeper::Take(const std::vector<Look>& looks, Nanos now, const CpuTimes
     state_.steal = use.steal;
   }
   cpu_ = cpu;
+}
+
+void BoardKeeper::Finish(Seen& seen) {
+  Values& v = seen.values;
+  v["drive_users_finished_total"] = ValueOf(v, "drive_users");
+  v["drive_stored_total"] = v["drive_delivered_total"] = ValueOf(v, "drive_messages");
 }
 
 void BoardKeeper::AddLoad(const Seen& seen) {
@@ -157,6 +168,10 @@ BoardFeed::BoardFeed(NodeContext& node, const registry::Directory& directory,
 void BoardFeed::Tick() {
   const Nanos since = node_.clock.Monotonic() - started_;
   timer_ = node_.loop.After(options_.interval - since % options_.interval, [this] { Tick(); });
+  LookNow();
+}
+
+void BoardFeed::LookNow() {
   if (poll_.busy()) return;
   poll_.Start([this](const std::vector<Look>& looks) {
     keeper_.Take(looks, node_.clock.Monotonic(), ReadCpuTimes());

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ class BoardKeeper {
  public:
   explicit BoardKeeper(std::uint32_t expected = 0) : roll_call_(expected) {}
   void Take(const std::vector<Look>& looks, Nanos now, const CpuTimes& cpu);
+  // A load client that may have ended between two looks: from the next one on it counts as done.
+  void Leave(const std::string& name) {
+    ended_.insert(name);
+    roll_call_.Leave(name);
+  }
   const BoardState& state() const { return state_; }
 
  private:
@@ -48,12 +54,14 @@ class BoardKeeper {
   };
 
   void Update(Seen& seen, const Look& look, Nanos now);
+  static void Finish(Seen& seen);
   void AddLoad(const Seen& seen);
   void AddProcesses();
   void AddRefusals();
 
   RollCall roll_call_;
   std::map<std::string, Seen> seen_;  // by Process::id()
+  std::set<std::string> ended_;
   CpuTimes cpu_;
   Nanos began_ = 0;  // the first user
   BoardState state_;
@@ -67,6 +75,9 @@ class BoardFeed {
   ~BoardFeed() { node_.loop.Cancel(timer_); }
 
   const BoardState& state() const { return keeper_.state(); }
+  void Leave(const std::string& name) { keeper_.Leave(name); }
+  // Looks once more, whatever the beat.
+  void LookNow();
   std::uint64_t beats() const { return beats_; }
 
  private:

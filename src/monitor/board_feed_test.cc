@@ -115,6 +115,23 @@ TEST(BoardKeeper, ALoadClientThatLeftWhenItWasDoneIsNotMissing) {
   EXPECT_EQ(told.state().expected, 4U);
 }
 
+TEST(BoardKeeper, ALoadClientThatEndedBetweenTwoLooksIsDoneAndNotMissing) {
+  BoardKeeper keeper(2);
+  keeper.Take(
+      {Answer("load", "drive-0", 0, Load(50, 49)), Answer("load", "drive-1", 1, Load(50, 9))},
+      kSecond, {});
+  keeper.Leave("drive-0");
+  keeper.Take({Answer("load", "drive-1", 1, Load(50, 20))}, 4 * kSecond, {});
+  EXPECT_EQ(keeper.state().finished, 70U);
+  EXPECT_EQ(keeper.state().delivered, 700U);
+  EXPECT_EQ(keeper.state().expected, 1U);
+  EXPECT_THAT(keeper.state().missing, ::testing::IsEmpty());
+  EXPECT_TRUE(keeper.state().cells[0].answers);
+  // One that nobody has said this of is missing.
+  keeper.Take({}, 7 * kSecond, {});
+  EXPECT_THAT(keeper.state().missing, ElementsAre("drive-1"));
+}
+
 TEST(BoardKeeper, CellsOfOneProcessCountItsCpuOnce) {
   BoardKeeper keeper;
   for (int i = 0; i < 2; ++i) {

@@ -25,7 +25,7 @@ void RollCall::Take(const std::vector<Look>& looks) {
   }
   for (const auto& [id, known] : known_) {
     if (known.answers) continue;
-    if (known.done) {
+    if (known.done || ended_.count(known.name) > 0) {
       ++left_;
     } else {
       missing_.push_back(known.name);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ class RollCall {
   explicit RollCall(std::uint32_t expected = 0) : told_(expected) {}
 
   void Take(const std::vector<Look>& looks);
+  // A load client of this name has ended as it should, whatever the last look at it said.
+  void Leave(const std::string& name) { ended_.insert(name); }
 
   std::uint32_t alive() const { return alive_; }
   std::uint32_t expected() const;
@@ -38,6 +41,7 @@ class RollCall {
 
   const std::uint32_t told_;
   std::map<std::string, Known> known_;
+  std::set<std::string> ended_;
   std::uint32_t alive_ = 0;
   std::uint32_t left_ = 0;  // load clients that were done and are gone
   std::vector<std::string> missing_;

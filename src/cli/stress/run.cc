@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/units.h"
@@ -22,6 +23,8 @@ constexpr Nanos kStartWithin = 60 * kSecond;
 constexpr Nanos kImportWithin = 3600 * kSecond;
 constexpr Nanos kStopWithin = 60 * kSecond;
 constexpr int kLogLines = 5;
+constexpr std::uint64_t kShortRun = 2'000'000;  // messages
+constexpr Nanos kShortBeat = 500 * kMillisecond;
 
 Nanos Now() { return SystemClock().Monotonic(); }
 
@@ -87,9 +90,10 @@ bool StressRun::Prepare() {
   }
   const stress::WorkloadSpec& s = options_.spec;
   Say(fmt::format(
-      "{} cells × {} users, {} friends each, {} messages; layout {}, protocol {}; in {}", s.cells,
-      s.users_per_cell, s.friends_in_cell + s.friends_cross, stress::TotalMessages(s),
-      options_.layout, options_.protocol, folder_->path()));
+      "{} cells × {} users, {} friends each, {} messages; layout {}, protocol {}; in {}/{}",
+      s.cells, s.users_per_cell, s.friends_in_cell + s.friends_cross, stress::TotalMessages(s),
+      options_.layout, options_.protocol, options_.runs,
+      std::filesystem::path(folder_->path()).filename().string()));
   return true;
 }
 
@@ -144,10 +148,20 @@ void StressRun::ShowBoard() {
       runtime_->node(), registry::ClientOptions{.registry = plan_.registry_at});
   monitor::BoardFeedOptions options;
   options.expected = plan_.processes;
+  // A short run would be over before the source's beat of 3 s.
+  if (stress::TotalMessages(options_.spec) < kShortRun) options.interval = kShortBeat;
   options.poll.registry = plan_.registry_at;
   board_ = std::make_unique<monitor::BoardFeed>(runtime_->node(), *directory_, options, [this] {
     if (board_->state().users > 0) screen_.Draw(board_->state());
   });
+}
+
+// As it stands when everybody is finished.
+void StressRun::LastBoard() {
+  const std::uint64_t beats = board_->beats();
+  TellBoard();
+  board_->LookNow();
+  Until([&] { return board_->beats() > beats; }, kSecond);
 }
 
 StressRun::Wait StressRun::PlayUsers() {
@@ -165,6 +179,7 @@ StressRun::Wait StressRun::PlayUsers() {
     });
   };
   const Wait wait = Until(finished, plan_.deadline);
+  if (wait == Wait::kYes) LastBoard();
   outcome_.cpu_after = monitor::ReadCpuTimes();
   outcome_.own_cpu_us = OwnCpuMicros() - own_cpu;
   board_.reset();
@@ -236,10 +251,11 @@ StressRun::Wait StressRun::Until(const Done& done, Nanos within) {
   while (!done()) {
     runtime_->loop().RunOnce(kLook);
     if (signals_.Wait(0) != 0) {
-      Say("stopping everything (once more: at once)");
+      Say("stopping everything");
       exit_ = kDeadline;
       return Wait::kStopped;
     }
+    TellBoard();
     std::string broken;
     {
       const std::lock_guard lock(mutex_);
@@ -259,6 +275,12 @@ StressRun::Wait StressRun::Until(const Done& done, Nanos within) {
   return Wait::kYes;
 }
 
+void StressRun::TellBoard() {
+  const std::lock_guard lock(mutex_);
+  if (board_ == nullptr) return;
+  for (const std::string& name : std::exchange(ended_, {})) board_->Leave(name);
+}
+
 void StressRun::OnEvent(const supervise::Event& event) {
   using supervise::EventKind;
   if (event.kind == EventKind::kExited && event.exit && !event.exit->by_signal) {
@@ -266,7 +288,10 @@ void StressRun::OnEvent(const supervise::Event& event) {
     const std::lock_guard lock(mutex_);
     if (event.exit->code == kUsage && broken_.empty()) broken_ = event.child;
     // A load client that ends by itself has said what it has to say.
-    if (event.child.rfind("drive-", 0) == 0) supervisor_->Stop(event.child);
+    if (event.child.rfind("drive-", 0) == 0) {
+      supervisor_->Stop(event.child);
+      ended_.push_back(event.child);
+    }
   }
   if (event.kind == EventKind::kGaveUp) {
     const std::lock_guard lock(mutex_);

@@ -53,6 +53,8 @@ class StressRun {
   void TellLog(const std::string& child);
   void Say(const std::string& line);
   void ShowBoard();
+  void LastBoard();
+  void TellBoard();
   bool Fail(const std::string& sentence);
 
   const StressOptions& options_;
@@ -67,7 +69,8 @@ class StressRun {
   monitor::BoardScreen screen_{stderr};
   std::unique_ptr<supervise::Supervisor> supervisor_;
   std::mutex mutex_;
-  std::string broken_;  // the child that cannot go on, under mutex_
+  std::string broken_;              // the child that cannot go on, under mutex_
+  std::vector<std::string> ended_;  // load clients that the board does not know of, likewise
   int exit_ = 0;
   Outcome outcome_;
   Nanos began_ = 0;
