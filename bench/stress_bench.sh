@@ -15,7 +15,7 @@ program=build/release/baiwan
 rows=(
   "WebSocket, 8 a frame|--rounds 8 --messages-per-frame 8"
   "WebSocket, 1 a frame|--rounds 4 --messages-per-frame 1"
-  "WebSocket, 64 a frame, 256 in flight|--rounds 8 --messages-per-frame 64 --in-flight 256"
+  "WebSocket, 64 a frame, 256 in flight|--rounds 10 --messages-per-frame 64 --in-flight 256"
   "HTTP, one request a message|--protocol http --rounds 1"
   "WebSocket, 8 a frame, a process per role|--rounds 6 --messages-per-frame 8 --layout role"
   "WebSocket, 8 a frame, one process|--rounds 6 --messages-per-frame 8 --layout single"
@@ -44,7 +44,7 @@ cat >"$output" <<TEXT
 
 By \`bench/stress_bench.sh\`, revision $(git describe --always --dirty --abbrev=10), $(date -u +%Y-%m-%dT%H:%MZ), $(nproc) cores
 ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r). 4 cells × 10,000 users, 30 friends each, bodies of
-16 bytes, at most 32 messages of a user not yet stored; four processes of cells with a store each, four load
+16 bytes, at most 32 messages of a user not yet stored where the row says nothing else; four processes of cells with a store each, four load
 clients, registry and monitor on the same cores; every message synced to disk in both boxes before it is
 acknowledged, and verified afterwards. Rates are messages a second from the first submit to the last
 acknowledgement; CPU is that of all processes, load clients included.
