@@ -70,6 +70,22 @@ stress::RunMachine MachineOf(const Outcome& outcome) {
   return machine;
 }
 
+stress::RunResult WhatWasAsked(const StressOptions& options, const Outcome& outcome) {
+  stress::RunResult r;
+  r.cells = options.spec.cells;
+  r.options = {options.spec,
+               options.protocol,
+               options.layout,
+               options.drive.concurrency,
+               options.drive.messages_per_frame,
+               options.drive.in_flight,
+               options.rate};
+  r.revision = Revision();
+  r.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(outcome.began));
+  r.machine = MachineOf(outcome);
+  return r;
+}
+
 stress::RunMessages MessagesOf(const verify::VerifyReport& report) {
   using verify::Kind;
   stress::RunMessages m;
@@ -115,13 +131,20 @@ stress::DriveResult DriveResults(const StressPlan& plan, const std::string& fold
   return all;
 }
 
+stress::RunResult ResultOfFailure(const StressOptions& options, const Outcome& outcome,
+                                  int exit_code) {
+  stress::RunResult r = WhatWasAsked(options, outcome);
+  r.problems = outcome.problems;
+  r.exit_code = exit_code;
+  return r;
+}
+
 stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
                            const std::string& folder, const Outcome& outcome) {
-  stress::RunResult r;
+  stress::RunResult r = WhatWasAsked(options, outcome);
   const verify::VerifyReport& verified = outcome.verified;
   r.users = verified.users;
   r.relations = verified.relations;
-  r.cells = options.spec.cells;
   r.messages = MessagesOf(verified);
   for (const verify::Mismatch& m : verified.listed) r.problems.push_back(m.what);
   for (const std::string& error : verified.errors) r.problems.push_back(error);
@@ -148,16 +171,6 @@ stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
   } else {
     r.problems.push_back("how much was sent again is not known: " + totals.error());
   }
-  r.options = {options.spec,
-               options.protocol,
-               options.layout,
-               options.drive.concurrency,
-               options.drive.messages_per_frame,
-               options.drive.in_flight,
-               options.rate};
-  r.revision = Revision();
-  r.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-  r.machine = MachineOf(outcome);
   r.exit_code = verified.ExitCode();
   return r;
 }

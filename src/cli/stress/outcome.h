@@ -5,6 +5,7 @@
 // among the result's problems.
 #pragma once
 
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 namespace baiwan::cli {
 
 struct Outcome {
+  std::time_t began = 0;      // wall clock
   double import_seconds = 0;  // generation included
   double start_seconds = 0;
   double verify_seconds = 0;
@@ -34,6 +36,10 @@ struct Outcome {
 // found wrong.
 stress::DriveResult DriveResults(const StressPlan& plan, const std::string& folder,
                                  std::vector<std::string>* problems);
+
+// Of a run that did not come to its end: what it was asked to do, and what went wrong.
+stress::RunResult ResultOfFailure(const StressOptions& options, const Outcome& outcome,
+                                  int exit_code);
 
 stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
                            const std::string& folder, const Outcome& outcome);

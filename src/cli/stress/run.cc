@@ -55,10 +55,21 @@ int StressRun::Run() {
   supervisor_ = std::make_unique<supervise::Supervisor>(supervise::Supervisor::Options{
       .on_event = [this](const supervise::Event& event) { OnEvent(event); }});
   exit_ = kUsage;
-  if (!Prepare() || !Import() || !StartServers()) return exit_;
-  if (PlayUsers() != Wait::kYes) return exit_;
-  if (!Stop()) return exit_;
-  return Verify();
+  outcome_.began = std::time(nullptr);
+  const bool done = Prepare() && Import() && StartServers() && PlayUsers() == Wait::kYes && Stop();
+  return done ? Verify() : GiveUp();
+}
+
+// What is known of a run that did not come to its end stands in its folder as well.
+int StressRun::GiveUp() {
+  if (folder_ == nullptr) return exit_;
+  supervisor_->StopAll(kStopWithin);
+  const std::string json = stress::ToJson(ResultOfFailure(options_, outcome_, exit_));
+  if (const auto wrong = ReplaceFile(folder_->path() + "/" + stress::kResultFile, json)) {
+    cli::Fail(*wrong);
+  }
+  if (options_.json) std::printf("%s\n", json.c_str());
+  return exit_;
 }
 
 // ---------------------------------------------------------------- phases
@@ -252,6 +263,7 @@ StressRun::Wait StressRun::Until(const Done& done, Nanos within) {
     runtime_->loop().RunOnce(kLook);
     if (signals_.Wait(0) != 0) {
       Say("stopping everything");
+      outcome_.problems.push_back("interrupted");
       exit_ = kDeadline;
       return Wait::kStopped;
     }
@@ -330,6 +342,7 @@ void StressRun::Say(const std::string& line) {
 }
 
 bool StressRun::Fail(const std::string& sentence) {
+  outcome_.problems.push_back(sentence);
   cli::Fail(sentence);
   return false;
 }

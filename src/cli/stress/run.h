@@ -42,6 +42,7 @@ class StressRun {
   Wait PlayUsers();
   bool Stop();
   int Verify();
+  int GiveUp();
   void Report(const stress::RunResult& result);
 
   bool Write(const PlannedProcess& process);

@@ -259,6 +259,8 @@ TEST_F(StressTest, ADiskThatIsTooSmallIsFoundOutBefore) {
 TEST_F(StressTest, ARunThatTakesTooLongEndsWithItsOwnExitCode) {
   Program run(folder_.path(), Small({"--rounds", "1000", "--deadline", "1s"}));
   EXPECT_EQ(run.Wait(kLong), 3) << run.output();
+  EXPECT_EQ(Result()["exit_code"], 3);
+  EXPECT_FALSE(Result()["problems"].empty());
 }
 
 }  // namespace
