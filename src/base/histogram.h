@@ -43,7 +43,7 @@ class Histogram {
   }
 
   // For storing: buckets by index, and the largest value of a bucket in microseconds.
-  static constexpr std::size_t kBuckets = 64 * 31;
+  static constexpr std::size_t kBuckets = std::size_t{64} * 31;
   std::uint64_t bucket(std::size_t index) const { return buckets_[index]; }
   // Puts back what was stored: so many in a bucket, and the largest value of all, or a bound.
   void Restore(std::size_t index, std::uint64_t count, Nanos max) {

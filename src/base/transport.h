@@ -78,9 +78,9 @@ class ByteStream {
   // The output buffer itself, to append to; valid until the end of the turn. Saves one copy.
   virtual std::string& Output() = 0;
   virtual std::size_t unsent() const = 0;
-  // A paused stream takes nothing from the socket, so that the peer feels the pressure, and does not
-  // count what is unused against max_unread. Resumed, it offers what is unused again, in a later
-  // turn. The end of the connection may go unnoticed while it is paused.
+  // A paused stream takes nothing from the socket, so that the peer feels the pressure, and does
+  // not count what is unused against max_unread. Resumed, it offers what is unused again, in a
+  // later turn. The end of the connection may go unnoticed while it is paused.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
   // Sends what is unsent, then closes; OnClosed follows. Nothing more is read.

@@ -34,11 +34,11 @@ struct HostOptions {
   bool gateway = true;
   bool logic = true;
   bool relay = true;
-  Endpoint http{"127.0.0.1", 0};         // gateway
+  Endpoint http{"127.0.0.1", 0};  // gateway
   Endpoint relay_listen{"127.0.0.1", 0};
   Endpoint logic_listen{"127.0.0.1", 0};
-  Endpoint ops{"127.0.0.1", 0};          // /metrics and the like, where there is no gateway
-  std::string secret;                    // of the links
+  Endpoint ops{"127.0.0.1", 0};  // /metrics and the like, where there is no gateway
+  std::string secret;            // of the links
   Endpoint registry;
   LogicOptions logic_options;
   GatewayOptions gateway_options;
@@ -49,10 +49,9 @@ struct HostOptions {
 class CellHost {
  public:
   // `store` is null where logic is not among the roles; everything outlives the host.
-  static Result<std::unique_ptr<CellHost>, std::string> Create(NodeContext& node,
-                                                               const HostOptions& options,
-                                                               const placement::PlacementTable& table,
-                                                               store::Store* store);
+  static Result<std::unique_ptr<CellHost>, std::string> Create(
+      NodeContext& node, const HostOptions& options, const placement::PlacementTable& table,
+      store::Store* store);
   ~CellHost();
 
   void Stop(std::function<void()> done);

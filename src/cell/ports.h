@@ -21,8 +21,9 @@ class ServerFrame;
 
 namespace baiwan::cell {
 
-// Names a connection of a gateway; unique within one ClientPort for its lifetime, never 0. A gateway
-// uses 48 bits; where it is elsewhere the rest says which of its links the connection came over.
+// Names a connection of a gateway; unique within one ClientPort for its lifetime, never 0. A
+// gateway uses 48 bits; where it is elsewhere the rest says which of its links the connection came
+// over.
 using SessionId = std::uint64_t;
 
 // A gateway, as the logic server sees it.
