@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "monitor/series.h"
-#include "net/transport.h"
+#include "net/testing/real_node.h"
 #include "registry/server.h"
 #include "supervise/process.h"
 
@@ -19,22 +19,17 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class MonitorProgram : public ::testing::Test {
+class MonitorProgram : public ::testing::Test, protected net::testing::RealNode {
  protected:
   void SetUp() override {
-    auto loop = net::RealLoop::Create({});
-    ASSERT_TRUE(loop.ok()) << loop.error();
-    loop_ = std::move(*loop);
-    node_ = std::make_unique<NodeContext>(NodeContext{*loop_, loop_->transport(), loop_->clock(),
-                                                      rng_, budget_, ProcessFatal(), NoLog()});
     registry_ = std::make_unique<registry::RegistryServer>(
-        *node_, registry::ServerOptions{}, placement::PlacementTable(1),
+        node_, registry::ServerOptions{}, placement::PlacementTable(1),
         [](net::HttpExchange& exchange) {
           if (exchange.request().path != "/metrics") return false;
           exchange.Reply(200, "text/plain", "baiwan_registry_services 1\n");
           return true;
         });
-    auto http = net::HttpServer::Listen(*node_, {"127.0.0.1", 0}, *registry_, {});
+    auto http = net::HttpServer::Listen(node_, {"127.0.0.1", 0}, *registry_, {});
     ASSERT_TRUE(http.ok());
     http_ = std::move(*http);
     std::string name = (std::filesystem::temp_directory_path() / "baiwan-cli-XXXXXX").string();
@@ -43,8 +38,6 @@ class MonitorProgram : public ::testing::Test {
   void TearDown() override {
     http_.reset();
     registry_.reset();
-    node_.reset();
-    loop_.reset();
     std::filesystem::remove_all(folder_);
   }
 
@@ -59,14 +52,6 @@ class MonitorProgram : public ::testing::Test {
     EXPECT_TRUE(process.ok()) << process.error();
     return std::move(*process);
   }
-  bool RunUntil(const std::function<bool()>& holds, Nanos within = 20 * kSecond) {
-    const Nanos until = loop_->clock().Monotonic() + within;
-    while (!holds()) {
-      if (loop_->clock().Monotonic() > until) return false;
-      loop_->RunOnce(5 * kMillisecond);
-    }
-    return true;
-  }
   int ExitCode(supervise::Process& process) {
     std::optional<supervise::Exit> exit;
     if (!RunUntil([&] { return (exit = process.Reap()).has_value(); })) return -1;
@@ -80,10 +65,6 @@ class MonitorProgram : public ::testing::Test {
   std::string Registry() const { return http_->local().ToString(); }
   bool HasMonitor() const { return !registry_->registry().leases().empty(); }
 
-  std::unique_ptr<net::RealLoop> loop_;
-  Rng rng_{5};
-  Budget budget_{64 << 20};
-  std::unique_ptr<NodeContext> node_;
   std::unique_ptr<registry::RegistryServer> registry_;
   std::unique_ptr<net::HttpServer> http_;
   std::string folder_;
@@ -100,7 +81,7 @@ TEST_F(MonitorProgram, RegistersRecordsAnswersAndLeavesInOrder) {
   ASSERT_TRUE(RunUntil([&] { return HasMonitor(); }));
   EXPECT_EQ(registry_->registry().List().at(0).role, "monitor");
 
-  const auto client = net::HttpClient::Create(*node_, *address);
+  const auto client = net::HttpClient::Create(node_, *address);
   std::string metrics;
   ASSERT_TRUE(RunUntil([&] {
     if (!client->busy()) {

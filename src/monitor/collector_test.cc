@@ -8,7 +8,8 @@
 #include <fstream>
 
 #include "monitor/board_feed.h"
-#include "net/transport.h"
+#include "monitor/testing/record.h"
+#include "net/testing/real_node.h"
 #include "registry/client.h"
 #include "registry/server.h"
 
@@ -16,6 +17,7 @@ namespace baiwan::monitor {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::Record;
 
 constexpr Nanos kInterval = 100 * kMillisecond;
 
@@ -44,23 +46,9 @@ class FakeProcess final : public net::HttpService {
   std::unique_ptr<net::HttpServer> server_;
 };
 
-struct Record final : SeriesVisitor {
-  void OnHeader(const SeriesHeader& h) override { headers.push_back(h); }
-  void OnSample(const Sample& s) override { samples.push_back(s); }
-  void OnBeat(const Beat& b) override { beats.push_back(b); }
-  std::vector<SeriesHeader> headers;
-  std::vector<Sample> samples;
-  std::vector<Beat> beats;
-};
-
-class CollectorTest : public ::testing::Test {
+class CollectorTest : public ::testing::Test, protected net::testing::RealNode {
  protected:
   void SetUp() override {
-    auto loop = net::RealLoop::Create({});
-    ASSERT_TRUE(loop.ok()) << loop.error();
-    loop_ = std::move(*loop);
-    node_ = std::make_unique<NodeContext>(NodeContext{*loop_, loop_->transport(), loop_->clock(),
-                                                      rng_, budget_, ProcessFatal(), NoLog()});
     std::string name = (std::filesystem::temp_directory_path() / "baiwan-monitor-XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
     options_.path = folder_ + "/series.jsonl";
@@ -70,29 +58,19 @@ class CollectorTest : public ::testing::Test {
   void TearDown() override {
     collector_.reset();
     processes_.clear();
-    node_.reset();
-    loop_.reset();
     std::filesystem::remove_all(folder_);
   }
 
   FakeProcess& Add(const std::string& role, const std::string& name, CellId cell) {
-    processes_.push_back(std::make_unique<FakeProcess>(*node_));
+    processes_.push_back(std::make_unique<FakeProcess>(node_));
     services_.push_back({role, name, cell, {"127.0.0.1", processes_.back()->port()}, 0, 1, {}});
     directory_.Set(services_);
     return *processes_.back();
   }
   void Start() {
-    auto collector = Collector::Create(*node_, directory_, options_);
+    auto collector = Collector::Create(node_, directory_, options_);
     ASSERT_TRUE(collector.ok()) << collector.error();
     collector_ = std::move(*collector);
-  }
-  bool RunUntil(const std::function<bool()>& holds, Nanos within = 10 * kSecond) {
-    const Nanos until = loop_->clock().Monotonic() + within;
-    while (!holds()) {
-      if (loop_->clock().Monotonic() > until) return false;
-      loop_->RunOnce(5 * kMillisecond);
-    }
-    return true;
   }
   bool RunBeats(std::uint64_t more) {
     const std::uint64_t enough = collector_->beats() + more;
@@ -106,10 +84,6 @@ class CollectorTest : public ::testing::Test {
     return record;
   }
 
-  std::unique_ptr<net::RealLoop> loop_;
-  Rng rng_{7};
-  Budget budget_{256 << 20};
-  std::unique_ptr<NodeContext> node_;
   std::string folder_;
   registry::StaticDirectory directory_;
   std::vector<registry::Service> services_;
@@ -216,12 +190,12 @@ TEST_F(CollectorTest, AnotherStartGoesOnWithTheFile) {
 // The whole way: processes found through a real registry, which is one of them.
 TEST_F(CollectorTest, TheBoardFindsEverybodyThroughTheRegistry) {
   registry::RegistryServer registry(
-      *node_, {}, placement::PlacementTable(1), [](net::HttpExchange& exchange) {
+      node_, {}, placement::PlacementTable(1), [](net::HttpExchange& exchange) {
         if (exchange.request().path != "/metrics") return false;
         exchange.Reply(200, "text/plain", "baiwan_registry_services 1\n");
         return true;
       });
-  auto http = net::HttpServer::Listen(*node_, {"127.0.0.1", 0}, registry, {});
+  auto http = net::HttpServer::Listen(node_, {"127.0.0.1", 0}, registry, {});
   ASSERT_TRUE(http.ok());
   FakeProcess& load = Add("load", "drive-0", 0);
   load.metrics =
@@ -229,12 +203,12 @@ TEST_F(CollectorTest, TheBoardFindsEverybodyThroughTheRegistry) {
       "baiwan_drive_users_started_total 30\nbaiwan_process_uptime_seconds 4\n";
   registry::ClientOptions client_options;
   client_options.registry = (*http)->local();
-  registry::RegistryClient client(*node_, client_options);
+  registry::RegistryClient client(node_, client_options);
   client.Announce(services_[0]);
   BoardFeedOptions options;
   options.interval = kInterval;
   options.poll.registry = (*http)->local();
-  BoardFeed feed(*node_, client, options);
+  BoardFeed feed(node_, client, options);
   ASSERT_TRUE(RunUntil([&] { return feed.state().alive == 2; }));
   EXPECT_EQ(feed.state().finished, 20U);
   ASSERT_EQ(feed.state().cells.size(), 1U);

@@ -7,21 +7,15 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "monitor/testing/record.h"
+
 namespace baiwan::monitor {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
-
-struct Record final : SeriesVisitor {
-  void OnHeader(const SeriesHeader& h) override { headers.push_back(h); }
-  void OnSample(const Sample& s) override { samples.push_back(s); }
-  void OnBeat(const Beat& b) override { beats.push_back(b); }
-  std::vector<SeriesHeader> headers;
-  std::vector<Sample> samples;
-  std::vector<Beat> beats;
-};
+using testing::Record;
 
 class SeriesTest : public ::testing::Test {
  protected:

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "net/transport.h"
+#include "net/testing/real_node.h"
 #include "registry/server.h"
 
 namespace baiwan::registry {
@@ -14,21 +14,12 @@ using ::testing::ElementsAre;
 constexpr Nanos kLease = 400 * kMillisecond;
 
 // A registry and several clients on one real loop, over loopback.
-class ClientTest : public ::testing::Test {
+class ClientTest : public ::testing::Test, protected net::testing::RealNode {
  protected:
-  void SetUp() override {
-    auto loop = net::RealLoop::Create({});
-    ASSERT_TRUE(loop.ok()) << loop.error();
-    loop_ = std::move(*loop);
-    node_ = std::make_unique<NodeContext>(NodeContext{*loop_, loop_->transport(), loop_->clock(),
-                                                      rng_, budget_, ProcessFatal(), NoLog()});
-    StartRegistry();
-  }
+  void SetUp() override { StartRegistry(); }
   void TearDown() override {
     clients_.clear();
     StopRegistry();
-    node_.reset();
-    loop_.reset();
   }
 
   // At the address that it had before, if it had one.
@@ -38,8 +29,8 @@ class ClientTest : public ::testing::Test {
     options.placement_store = &store_;
     const auto table = StartingTable(store_, placement::PlacementTable(4));
     ASSERT_TRUE(table.ok());
-    registry_ = std::make_unique<RegistryServer>(*node_, options, *table);
-    auto http = net::HttpServer::Listen(*node_, at_, *registry_, {});
+    registry_ = std::make_unique<RegistryServer>(node_, options, *table);
+    auto http = net::HttpServer::Listen(node_, at_, *registry_, {});
     ASSERT_TRUE(http.ok()) << Message(http.error());
     http_ = std::move(*http);
     at_ = http_->local();
@@ -53,20 +44,8 @@ class ClientTest : public ::testing::Test {
     options.registry = at_;
     options.backoff_max = 100 * kMillisecond;
     options.watch = 500 * kMillisecond;
-    clients_.push_back(std::make_unique<RegistryClient>(*node_, options));
+    clients_.push_back(std::make_unique<RegistryClient>(node_, options));
     return *clients_.back();
-  }
-
-  bool RunUntil(const std::function<bool()>& holds, Nanos within = 10 * kSecond) {
-    const Nanos until = loop_->clock().Monotonic() + within;
-    while (!holds()) {
-      if (loop_->clock().Monotonic() > until) return false;
-      loop_->RunOnce(5 * kMillisecond);
-    }
-    return true;
-  }
-  void RunFor(Nanos how_long) {
-    RunUntil([] { return false; }, how_long);
   }
 
   static Service Make(const std::string& role, CellId cell, std::uint16_t port,
@@ -95,10 +74,6 @@ class ClientTest : public ::testing::Test {
     std::string saved;
   };
 
-  std::unique_ptr<net::RealLoop> loop_;
-  Rng rng_{42};
-  Budget budget_{64 << 20};
-  std::unique_ptr<NodeContext> node_;
   MemoryStore store_;
   Endpoint at_{"127.0.0.1", 0};
   std::unique_ptr<RegistryServer> registry_;

@@ -26,7 +26,7 @@ using testing::Entry;
 using ::testing::HasSubstr;
 using testing::StressStores;
 
-constexpr std::uint64_t kAll = 30 * 6 * 6;  // messages of StressStores::SmallSpec
+constexpr std::uint64_t kAll = StressStores::kSmallMessages;
 
 std::string ToBase64(const std::string& bytes) {
   static constexpr char kLetters[] =

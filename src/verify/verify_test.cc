@@ -19,7 +19,7 @@ using testing::Entry;
 using ::testing::HasSubstr;
 using testing::StressStores;
 
-constexpr std::uint64_t kAll = 30 * 6 * 6;  // messages of StressStores::SmallSpec
+constexpr std::uint64_t kAll = StressStores::kSmallMessages;
 
 void ExpectGreen(const VerifyReport& report) {
   EXPECT_EQ(report.ExitCode(), 0) << report.ToText();
