@@ -235,10 +235,20 @@ TEST_F(StressTest, WrongOptionsAreRefusedWithTheFix) {
 }
 
 TEST_F(StressTest, ATakenPortIsNamed) {
-  Program holder(folder_.path(), {"registry", "--set", "registry.listen=127.0.0.1:19877"});
-  ASSERT_TRUE(Eventually([&] { return holder.output().find("serves at") != std::string::npos; },
-                         10 * kSecond));
-  ExpectRefused(folder_.path(), Small({"--registry-port", "19877"}), "127.0.0.1:19877");
+  Program holder(folder_.path(), {"registry", "--set", "registry.listen=127.0.0.1:0"});
+  const std::string said = "serves at 127.0.0.1:";
+  std::string port;
+  ASSERT_TRUE(Eventually(
+      [&] {
+        const std::string output = holder.output();
+        const auto at = output.find(said);
+        if (at == std::string::npos || output.find('\n', at) == std::string::npos) return false;
+        port = std::to_string(std::stoi(output.substr(at + said.size())));
+        return true;
+      },
+      20 * kSecond))
+      << holder.output();
+  ExpectRefused(folder_.path(), Small({"--registry-port", port}), "127.0.0.1:" + port);
 }
 
 TEST_F(StressTest, AFolderThatCannotBeWrittenIsNamed) {
