@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "cli/cell_loop.h"
@@ -36,7 +37,8 @@ class Worker {
   const std::string& error() const { return error_; }
   const std::vector<std::string>& addresses() const { return addresses_; }
   void Stop() {
-    if (!error_.empty()) return;
+    const std::lock_guard lock(mutex_);
+    if (!error_.empty() || runtime_ == nullptr) return;
     runtime_->loop().Post([this] {
       cells_->Stop([this] { runtime_->loop().Post([this] { runtime_->loop().Stop(); }); });
     });
@@ -58,9 +60,12 @@ class Worker {
     started.set_value({});
     runtime_->Run();
     cells_.reset();
+    // The loop may stop while whoever stops it is still waking it: it goes once they are done.
+    const std::lock_guard lock(mutex_);
     runtime_.reset();
   }
 
+  std::mutex mutex_;  // held while another thread uses runtime_, and while it goes
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<CellLoop> cells_;
   std::vector<std::string> addresses_;

@@ -149,6 +149,7 @@ class ApiTest : public ::testing::Test {
   }
   VerifyReport Verify(bool complete = true, std::size_t entry = 1) {
     std::promise<net::RealLoop*> up;
+    std::promise<void> told;
     std::thread servers([&] {
       const auto loop = std::move(*net::RealLoop::Create({}));
       Rng rng(1);
@@ -159,6 +160,7 @@ class ApiTest : public ::testing::Test {
       up.set_value(loop.get());
       loop->Run();
       for (const auto& gateway : gateways) gateway->Close();
+      told.get_future().wait();  // who stops the loop uses it until then
     });
     net::RealLoop* const loop = up.get_future().get();
     ApiOptions options;
@@ -169,6 +171,7 @@ class ApiTest : public ::testing::Test {
     options.first_retry = kMillisecond;
     const VerifyReport report = VerifyThroughApi(options);
     loop->Post([loop] { loop->Stop(); });
+    told.set_value();
     servers.join();
     return report;
   }
