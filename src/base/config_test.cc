@@ -2,12 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
-
-#include <filesystem>
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "base/testing/temp_folder.h"
 
 namespace baiwan {
 namespace {
@@ -90,9 +88,8 @@ io_uring = false
 }
 
 TEST(Config, FlagsWinOverTheEnvironmentAndThatOverTheFile) {
-  char pattern[] = "/tmp/baiwan-config-XXXXXX";
-  ASSERT_NE(::mkdtemp(pattern), nullptr);
-  const std::string file = std::string(pattern) + "/host.toml";
+  const TempFolder folder;
+  const std::string file = folder.path() + "/host.toml";
   ASSERT_EQ(ReplaceFile(file, "name = 'file'\ngateway.connections = 1\nlog.level = 'warn'\n"),
             std::nullopt);
   ConfigSources sources;
@@ -108,11 +105,10 @@ TEST(Config, FlagsWinOverTheEnvironmentAndThatOverTheFile) {
   EXPECT_THAT(config.list("cell.roles"), ElementsAre("relay", "logic"));
   EXPECT_EQ(config.source("gateway.connections"), "environment BAIWAN_GATEWAY_CONNECTIONS");
 
-  sources.file = std::string(pattern) + "/none.toml";
+  sources.file = folder.path() + "/none.toml";
   const auto missing = LoadConfig(Example(), sources);
   ASSERT_FALSE(missing.ok());
   EXPECT_THAT(ToText(missing.error()), HasSubstr("none.toml: No such file"));
-  std::filesystem::remove_all(pattern);
 }
 
 TEST(Config, UnknownKeysAreRefusedWithTheirPlaceAndTheNearestKnownOne) {

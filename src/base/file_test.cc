@@ -1,22 +1,18 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
+
+#include "base/testing/temp_folder.h"
 
 namespace baiwan {
 namespace {
 
 class FileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/baiwan-file-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern), nullptr);
-    dir_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-  std::string dir_;
+  const TempFolder temp_;
+  const std::string dir_ = temp_.path();
 };
 
 TEST_F(FileTest, AReplacedFileHoldsTheNewContentAndNothingIsLeftBesideIt) {

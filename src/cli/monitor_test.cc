@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "base/testing/temp_folder.h"
 #include "monitor/series.h"
 #include "net/testing/real_node.h"
 #include "registry/server.h"
@@ -32,13 +32,6 @@ class MonitorProgram : public ::testing::Test, protected net::testing::RealNode 
     auto http = net::HttpServer::Listen(node_, {"127.0.0.1", 0}, *registry_, {});
     ASSERT_TRUE(http.ok());
     http_ = std::move(*http);
-    std::string name = (std::filesystem::temp_directory_path() / "baiwan-cli-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  void TearDown() override {
-    http_.reset();
-    registry_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   std::unique_ptr<supervise::Process> Start(std::vector<std::string> arguments, bool ready) {
@@ -67,7 +60,8 @@ class MonitorProgram : public ::testing::Test, protected net::testing::RealNode 
 
   std::unique_ptr<registry::RegistryServer> registry_;
   std::unique_ptr<net::HttpServer> http_;
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
 };
 
 TEST_F(MonitorProgram, RegistersRecordsAnswersAndLeavesInOrder) {

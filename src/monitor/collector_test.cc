@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "base/testing/temp_folder.h"
 #include "monitor/board_feed.h"
 #include "monitor/testing/record.h"
 #include "net/testing/real_node.h"
@@ -49,16 +49,9 @@ class FakeProcess final : public net::HttpService {
 class CollectorTest : public ::testing::Test, protected net::testing::RealNode {
  protected:
   void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "baiwan-monitor-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     options_.path = folder_ + "/series.jsonl";
     options_.interval = kInterval;
     options_.poll.timeout = 50 * kMillisecond;
-  }
-  void TearDown() override {
-    collector_.reset();
-    processes_.clear();
-    std::filesystem::remove_all(folder_);
   }
 
   FakeProcess& Add(const std::string& role, const std::string& name, CellId cell) {
@@ -84,7 +77,8 @@ class CollectorTest : public ::testing::Test, protected net::testing::RealNode {
     return record;
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
   registry::StaticDirectory directory_;
   std::vector<registry::Service> services_;
   std::vector<std::unique_ptr<FakeProcess>> processes_;

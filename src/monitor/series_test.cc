@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
+#include "base/testing/temp_folder.h"
 #include "monitor/testing/record.h"
 
 namespace baiwan::monitor {
@@ -19,13 +19,6 @@ using testing::Record;
 
 class SeriesTest : public ::testing::Test {
  protected:
-  SeriesTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "baiwan-series-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    path_ = folder_ + "/series.jsonl";
-  }
-  ~SeriesTest() override { std::filesystem::remove_all(folder_); }
-
   void Write(const std::string& text, std::uint64_t max_bytes = 1 << 20) {
     auto file = SeriesFile::Open(path_, max_bytes);
     ASSERT_TRUE(file.ok()) << file.error();
@@ -33,8 +26,9 @@ class SeriesTest : public ::testing::Test {
     ASSERT_FALSE(wrong) << *wrong;
   }
 
-  std::string folder_;
-  std::string path_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
+  const std::string path_ = folder_ + "/series.jsonl";
 };
 
 TEST_F(SeriesTest, WhatIsWrittenIsReadBack) {

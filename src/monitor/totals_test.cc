@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-
+#include "base/testing/temp_folder.h"
 #include "monitor/series.h"
 
 namespace baiwan::monitor {
@@ -20,9 +18,8 @@ Sample Of(const std::string& name, std::uint64_t incarnation, Values values) {
 }
 
 TEST(CounterTotals, AddProcessesLabelsAndLives) {
-  std::string folder = (std::filesystem::temp_directory_path() / "baiwan-totals-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const std::string path = folder + "/series.jsonl";
+  const TempFolder folder;
+  const std::string path = folder.path() + "/series.jsonl";
   auto file = SeriesFile::Open(path, 1 << 20);
   ASSERT_TRUE(file);
   Sample silent = Of("a", 1, {{"x_total", 99}});
@@ -41,8 +38,7 @@ TEST(CounterTotals, AddProcessesLabelsAndLives) {
   EXPECT_EQ(totals->at("x_total"), 8 + 3 + 9 + 2);
   EXPECT_EQ(totals->at("y_total"), 3);
   EXPECT_EQ(totals->count("gauge"), 0U);
-  EXPECT_FALSE(CounterTotals(folder + "/missing"));
-  std::filesystem::remove_all(folder);
+  EXPECT_FALSE(CounterTotals(folder.path() + "/missing"));
 }
 
 }  // namespace

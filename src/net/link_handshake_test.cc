@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
 
 #include "base/rng.h"
+#include "base/testing/temp_folder.h"
 #include "net/link_framing.h"
 
 namespace baiwan::net {
@@ -187,22 +187,13 @@ TEST(LinkHandshake, AHelloOfAnyBytesIsDecodedOrRefused) {
 
 class LinkSecretTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/baiwan_secret_XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    folder = name;
-    path = folder + "/secret";
-  }
-  void TearDown() override {
-    unlink(path.c_str());
-    rmdir(folder.c_str());
-  }
   void Write(std::string_view content, mode_t mode = 0600) {
     std::ofstream(path, std::ios::trunc) << content;
     ASSERT_EQ(chmod(path.c_str(), mode), 0);
   }
-  std::string folder;
-  std::string path;
+  const TempFolder temp;
+  const std::string folder = temp.path();
+  const std::string path = folder + "/secret";
 };
 
 TEST_F(LinkSecretTest, IsReadFromAFileOfItsOwner) {

@@ -17,10 +17,6 @@ constexpr Nanos kLease = 400 * kMillisecond;
 class ClientTest : public ::testing::Test, protected net::testing::RealNode {
  protected:
   void SetUp() override { StartRegistry(); }
-  void TearDown() override {
-    clients_.clear();
-    StopRegistry();
-  }
 
   // At the address that it had before, if it had one.
   void StartRegistry() {

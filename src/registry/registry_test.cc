@@ -2,13 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <set>
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "base/testing/temp_folder.h"
 #include "registry/placement_store.h"
 
 namespace baiwan::registry {
@@ -263,13 +262,8 @@ TEST_F(RegistryTest, OnlyANewerTableIsTaken) {
 
 class PlacementStoreTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/baiwan-placement-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern), nullptr);
-    dir_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-  std::string dir_;
+  const TempFolder temp_;
+  const std::string dir_ = temp_.path();
 };
 
 TEST_F(PlacementStoreTest, AnEpochThatWasSavedIsThereAfterARestart) {

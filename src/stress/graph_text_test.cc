@@ -4,8 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
+
+#include "base/testing/temp_folder.h"
 
 namespace baiwan::stress {
 namespace {
@@ -15,13 +16,6 @@ using ::testing::HasSubstr;
 
 class GraphTextTest : public ::testing::Test {
  protected:
-  GraphTextTest() {
-    std::string name = "/tmp/baiwan-graph-XXXXXX";
-    folder_ = mkdtemp(name.data());
-    path_ = folder_ + "/rp.txt";
-  }
-  ~GraphTextTest() override { std::filesystem::remove_all(folder_); }
-
   Result<CellGraph, std::string> Read(std::string_view text) {
     std::ofstream(path_, std::ios::binary) << text;
     return ReadGraphText(path_);
@@ -35,8 +29,9 @@ class GraphTextTest : public ::testing::Test {
     return {friends.begin(), friends.end()};
   }
 
-  std::string folder_;
-  std::string path_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
+  const std::string path_ = folder_ + "/rp.txt";
 };
 
 TEST_F(GraphTextTest, LinesInAnyOrderGiveTheGraph) {

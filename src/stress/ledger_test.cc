@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "base/testing/temp_folder.h"
 
 namespace baiwan::stress {
 namespace {
@@ -19,13 +20,6 @@ using ::testing::HasSubstr;
 
 class LedgerTest : public ::testing::Test {
  protected:
-  LedgerTest() {
-    std::string name = "/tmp/baiwan-ledger-XXXXXX";
-    folder_ = mkdtemp(name.data());
-    path_ = folder_ + "/ledger";
-  }
-  ~LedgerTest() override { std::filesystem::remove_all(folder_); }
-
   static CellGraph Users(std::vector<UserId> users) {
     const std::size_t n = users.size();
     return {std::move(users), std::vector<std::uint64_t>(n + 1, 0), {}};
@@ -41,8 +35,9 @@ class LedgerTest : public ::testing::Test {
     file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
 
-  std::string folder_;
-  std::string path_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
+  std::string path_ = folder_ + "/ledger";
 };
 
 TEST_F(LedgerTest, KeepsTheHighestThatWasToldAndGoesOnFromThere) {

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "base/testing/temp_folder.h"
 #include "monitor/series.h"
 #include "stress/pictures.h"
 
@@ -22,11 +22,8 @@ using ::testing::SizeIs;
 class ReportTest : public ::testing::Test {
  protected:
   ReportTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "baiwan-report-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     Line(monitor::ToLine(monitor::SeriesHeader{monitor::kSeriesVersion, 1'000'000, 1000}));
   }
-  ~ReportTest() override { std::filesystem::remove_all(folder_); }
 
   void Line(const std::string& line) {
     std::ofstream(folder_ + "/series.jsonl", std::ios::app) << line;
@@ -71,7 +68,8 @@ class ReportTest : public ::testing::Test {
     return text.str();
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
 };
 
 TEST_F(ReportTest, CountersBecomeRatesOfEachCellAndTheirSum) {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/testing/temp_folder.h"
 
 namespace baiwan::supervise {
 namespace {
@@ -92,13 +93,6 @@ TEST(HostPlan, MistakesAreToldWithTheirPlaceAndTheFix) {
 // The whole of `baiwan supervise`, in a process of its own.
 class RunHostTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/baiwan-host-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern), nullptr);
-    dir_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-
   pid_t Fork(const HostPlan& plan) {
     const pid_t pid = ::fork();
     if (pid != 0) return pid;
@@ -123,7 +117,8 @@ class RunHostTest : public ::testing::Test {
     spec.backoff_first = spec.backoff_max = kMillisecond;
     return spec;
   }
-  std::string dir_;
+  const TempFolder temp_;
+  const std::string dir_ = temp_.path();
 };
 
 TEST_F(RunHostTest, ASignalStopsEverythingInOrderAndIsNoFailure) {

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/testing/temp_folder.h"
 #include "supervise/ready.h"
 #include "supervise/stop_signals.h"
 
@@ -39,16 +40,10 @@ bool Exists(pid_t pid) { return ::kill(pid, 0) == 0; }
 
 class SupervisorTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/baiwan-supervise-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern), nullptr);
-    dir_ = pattern;
-  }
   void TearDown() override {
     // Whatever a test did: no child, not even a dead one, is left of it.
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
     EXPECT_EQ(errno, ECHILD);
-    std::filesystem::remove_all(dir_);
   }
 
   Supervisor::Options Recording() {
@@ -85,7 +80,8 @@ class SupervisorTest : public ::testing::Test {
     return content ? *content : "";
   }
 
-  std::string dir_;
+  const TempFolder temp_;
+  const std::string dir_ = temp_.path();
   std::mutex mutex_;
   std::vector<Event> events_;
 };

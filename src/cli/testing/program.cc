@@ -22,15 +22,6 @@ std::string ReadAll(const std::string& path) {
 
 }  // namespace
 
-TempFolder::TempFolder() {
-  char pattern[] = "/tmp/baiwan-e2e-XXXXXX";
-  path_ = ::mkdtemp(pattern);
-}
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 Program::Program(const std::string& folder, std::vector<std::string> arguments) {
   static int number = 0;
   log_ = folder + "/output-" + std::to_string(++number);

@@ -15,20 +15,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/testing/temp_folder.h"
 #include "supervise/process.h"
 
 namespace baiwan::cli {
-
-// A folder that goes with its owner.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class Program {
  public:

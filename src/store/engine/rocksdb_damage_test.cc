@@ -9,17 +9,16 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/testing/temp_folder.h"
 #include "store/engine/rocksdb_kv.h"
 #include "store/engine/wal_tail.h"
 #include "store/testing/crash_writer.h"
 #include "store/testing/store_fixture.h"
-#include "store/testing/temp_folder.h"
 
 namespace baiwan::store {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::TempFolder;
 
 TEST(RocksDbKilled, EverythingAcknowledgedIsThereInOrderWithoutAHole) {
   const TempFolder folder;

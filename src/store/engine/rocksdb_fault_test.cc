@@ -7,17 +7,16 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "base/testing/temp_folder.h"
 #include "store/engine/rocksdb_open.h"
 #include "store/testing/fault_env.h"
 #include "store/testing/store_fixture.h"
-#include "store/testing/temp_folder.h"
 #include "store/testing/test_loop.h"
 
 namespace baiwan::store {
 namespace {
 
 using testing::FaultDisk;
-using testing::TempFolder;
 
 // RocksDB in a folder of a FaultDisk. Its memory tables are so small that tables are written and
 // logs are changed all the time.

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/testing/temp_folder.h"
 #include "store/engine/memory_kv.h"
 #include "store/engine/rocksdb_kv.h"
-#include "store/testing/temp_folder.h"
 #include "store/testing/test_loop.h"
 
 namespace baiwan::store::testing {

@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "base/testing/temp_folder.h"
 #include "store/engine/kv.h"
 #include "store/log/store.h"
-#include "store/testing/temp_folder.h"
 #include "stress/cell_graph.h"
 #include "stress/workload.h"
 #include "verify/verify.h"
@@ -98,7 +98,7 @@ class StressStores {
   void Send();
 
   const stress::WorkloadSpec spec_;
-  store::testing::TempFolder folder_;
+  TempFolder folder_;
   std::vector<stress::CellGraph> graphs_;
   std::vector<UserId> users_;
   std::map<UserId, Boxes> boxes_;

@@ -6,12 +6,12 @@
 #include <string>
 #include <system_error>
 
-namespace baiwan::store::testing {
+namespace baiwan {
 
 class TempFolder {
  public:
   TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "baiwan-store-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "baiwan-test-XXXXXX").string();
     path_ = ::mkdtemp(name.data()) != nullptr ? name : std::string();
   }
   ~TempFolder() {
@@ -27,4 +27,4 @@ class TempFolder {
   std::string path_;
 };
 
-}  // namespace baiwan::store::testing
+}  // namespace baiwan
