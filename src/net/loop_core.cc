@@ -32,7 +32,7 @@ void LoopCore::RemoveTurnHook(TurnHook* hook) {
 void LoopCore::Run() {
   posts_.Open();
   for (bool last = false; !last;) {
-    last = stop_.exchange(false);
+    last = posts_.TakeStop();
     Turn(last ? 0 : -1);
   }
   posts_.Close();
@@ -43,10 +43,7 @@ void LoopCore::RunOnce(Nanos wait) {
   Turn(std::max<Nanos>(wait, 0));
 }
 
-void LoopCore::Stop() {
-  stop_.store(true);
-  posts_.Wake();
-}
+void LoopCore::Stop() { posts_.Stop(); }
 
 void LoopCore::Turn(Nanos wait) {
   ++stats_.turns;

@@ -11,7 +11,6 @@
 // Threads: the loop's own, but Post and Stop. Failure: see base/transport.h.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -152,7 +151,6 @@ class LoopCore : public RealLoop, public Transport {
   std::vector<IoObject*> ready_, ready_now_;
   std::vector<IoObject*> dirty_, dirty_now_;
   std::vector<IoObject*> graves_;
-  std::atomic<bool> stop_{false};
   bool shut_down_ = false;
 };
 

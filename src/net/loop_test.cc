@@ -252,8 +252,11 @@ TEST(PostQueue, WakesOncePerBatchAndNotWhileAwake) {
   EXPECT_EQ(Signals(queue), 1u);
   queue.EndSleep(work);
   EXPECT_EQ(work.size(), 100u);
-  queue.Wake();
+  EXPECT_FALSE(queue.TakeStop());
+  queue.Stop();
   EXPECT_FALSE(queue.BeginSleep());
+  EXPECT_TRUE(queue.TakeStop());
+  EXPECT_FALSE(queue.TakeStop()) << "taken";
 }
 
 }  // namespace

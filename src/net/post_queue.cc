@@ -28,14 +28,18 @@ void PostQueue::Push(std::function<void()> work) {
   if (signal) Signal();
 }
 
-void PostQueue::Wake() {
-  bool signal = false;
-  {
-    const std::lock_guard lock(mutex_);
-    woken_ = true;
-    signal = std::exchange(sleeping_, false);
-  }
-  if (signal) Signal();
+// All of it under the lock, also the signal: the loop sees a stop only when this is done.
+void PostQueue::Stop() {
+  const std::lock_guard lock(mutex_);
+  stop_.store(true, std::memory_order_relaxed);
+  woken_ = true;
+  if (std::exchange(sleeping_, false)) Signal();
+}
+
+bool PostQueue::TakeStop() {
+  if (!stop_.load(std::memory_order_relaxed)) return false;
+  const std::lock_guard lock(mutex_);
+  return stop_.exchange(false, std::memory_order_relaxed);
 }
 
 bool PostQueue::BeginSleep() {

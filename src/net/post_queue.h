@@ -3,9 +3,12 @@
 // The loop is woken once per batch, and not at all while it is awake: Push writes to the eventfd
 // only if the loop has announced that it goes to sleep and nobody has woken it since.
 //
-// Threads: Push and Wake from any; the rest on the loop's. Failure: after Close, Push drops.
+// Threads: Push and Stop from any; the rest on the loop's. The queue outlives every Push, but not
+// every Stop: a stopped loop may go while that is on its way back. Failure: after Close, Push
+// drops.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <vector>
@@ -25,8 +28,10 @@ class PostQueue {
   int fd() const { return fd_; }
 
   void Push(std::function<void()> work);
-  // Ends a sleep, or keeps the next one from starting, without work.
-  void Wake();
+  // Ends a sleep, or keeps the next one from starting, without work, for TakeStop to tell why.
+  void Stop();
+  // Whether there was a Stop since the last time.
+  bool TakeStop();
 
   // The loop is about to wait. False: it must not, something is there.
   bool BeginSleep();
@@ -46,6 +51,7 @@ class PostQueue {
   bool open_ = true;
   bool sleeping_ = false;
   bool woken_ = false;
+  std::atomic<bool> stop_{false};  // written under mutex_
 };
 
 }  // namespace baiwan::net

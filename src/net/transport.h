@@ -9,7 +9,7 @@
 // until the end of that turn still goes out, in the same bounds, before OnClosed(kEof). Whatever a
 // handler left unused is offered again when more comes, after ResumeReading, and to a new handler.
 //
-// Threads: create, Run and destroy on one thread; Post and Stop from any.
+// Threads: create, Run and destroy on one thread; Post (while it lives) and Stop from any.
 #pragma once
 
 #include <cstdint>
