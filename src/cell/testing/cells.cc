@@ -40,6 +40,7 @@ Cells::~Cells() {
     parts.logic.reset();
   }
   registry_http_.reset();
+  registry_.reset();                        // it would answer those who were connected
   if (loop_ != nullptr) loop_->RunOnce(0);  // what they have posted
 }
 
