@@ -101,9 +101,13 @@ class DriveCell : public ::testing::TestWithParam<Protocol> {
 INSTANTIATE_TEST_SUITE_P(, DriveCell, ::testing::Values(Protocol::kWs, Protocol::kHttp),
                          [](const auto& p) { return p.param == Protocol::kWs ? "ws" : "http"; });
 
+// Nothing is lost in these tests, however slow the machine is: whatever is sent again is a mistake.
+constexpr Nanos kLong = 60 * kSecond;
+
 TEST_P(DriveCell, EverythingIsStoredAndDeliveredExactlyOnce) {
   World world(Spec(5), GetParam());
   world.options.concurrency = 20;
+  world.options.resend_after = kLong;
   world.StartCell();
   world.StartDriver();
   ASSERT_TRUE(world.RunToDone());
@@ -120,6 +124,7 @@ TEST_P(DriveCell, WithAsMuchUnderWayAsIsAllowed) {
   World world(Spec(40), GetParam());
   world.options.in_flight = 1000;
   world.options.messages_per_frame = 64;
+  world.options.resend_after = kLong;
   world.StartCell();
   world.StartDriver();
   ASSERT_TRUE(world.RunToDone());
@@ -205,14 +210,14 @@ TEST_P(DriveCell, BothAreKilledAtOnce) {
 
 TEST_P(DriveCell, AnOpenLoopMeasuresEveryMessage) {
   World world(Spec(5), GetParam());
-  world.options.rate = 10'000;
+  world.options.rate = 4'000;
   world.StartCell();
   world.StartDriver();
   ASSERT_TRUE(world.RunToDone());
   const DriveResult result = world.driver->Result();
   EXPECT_EQ(result.stored_latency.count(), 10'000u);
   EXPECT_EQ(result.delivered_latency.count(), 10'000u);
-  EXPECT_GE(result.last_ack_ms - result.first_submit_ms, 900u);
+  EXPECT_GE(result.last_ack_ms - result.first_submit_ms, 2250u);
   EXPECT_LE(result.stored_latency.Quantile(0.5), 100 * kMillisecond);
   ExpectEverythingExactlyOnce(world);
 }
