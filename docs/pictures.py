@@ -22,6 +22,7 @@ LONG_RUN = ["--users-per-cell", "10000", "--rounds", "3"]  # long enough for a b
 BOARD_AT_S = 15
 COLUMNS, ROWS = 100, 24
 CELL_W, CELL_H = 8.4, 18  # of a character, in pixels
+NBSP = "\u00a0"  # viewers of SVG run other spaces together
 COLORS = {31: "#ff7b72", 32: "#7ee787", 33: "#e3b341", 34: "#79c0ff", 36: "#39c5cf"}
 PICTURES = "docs/pictures"
 BEGIN, END = "<!-- run: begin -->", "<!-- run: end -->"
@@ -59,7 +60,7 @@ def svg(lines, title):
            f"<title>{html.escape(title)}</title>",
            '<rect width="100%" height="100%" rx="8" fill="#0d1117"/>',
            '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" '
-           'fill="#e6edf3" xml:space="preserve">']
+           'fill="#e6edf3">']
     for row, line in enumerate(lines):
         column = 0
         for text, style, color in spans(line):
@@ -69,7 +70,7 @@ def svg(lines, title):
                 more += ' opacity="0.65"' if "dim" in style else ""
                 out.append(f'<text x="{12 + column * CELL_W:.1f}" y="{26 + row * CELL_H}" '
                            f'textLength="{len(text) * CELL_W:.1f}" '
-                           f'lengthAdjust="spacingAndGlyphs"{more}>{html.escape(text)}</text>')
+                           f'lengthAdjust="spacingAndGlyphs"{more}>{html.escape(text).replace(' ', NBSP)}</text>')
             column += len(text)
     return "\n".join(out + ["</g>", "</svg>", ""])
 
@@ -79,6 +80,8 @@ def result_of(runs):
         result = json.load(file)
     if result["exit_code"] != 0:
         sys.exit("the run was not verified: nothing to show")
+    if result["revision"] == "unknown":
+        sys.exit("the program does not know its revision: build it in a clone")
     return result
 
 
@@ -106,16 +109,19 @@ def board(program, runs):
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
     lines = shown.rstrip("\n").split("\n")
-    first = next(i for i, line in enumerate(lines) if re.sub(r"\x1b\[[0-9;]*m", "", line).startswith("sum"))
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    first = next(i for i, line in enumerate(plain) if line.startswith("sum"))
     return lines[first:]
 
 
 def screenshot(page, picture):
     with tempfile.TemporaryDirectory() as profile:
-        subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+        subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu",
+                        "--hide-scrollbars",
                         f"--user-data-dir={profile}", "--window-size=1000,1150",
                         f"--screenshot={picture}", f"file://{page}"],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                       check=True, timeout=60, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
 
 
 def main():
