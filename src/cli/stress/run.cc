@@ -100,6 +100,9 @@ bool StressRun::Prepare() {
     if (!Write(*process)) return false;
   }
   const stress::WorkloadSpec& s = options_.spec;
+  if (const auto wrong = ReplaceFile(folder_->path() + "/seed", fmt::format("{}\n", s.seed))) {
+    return Fail(*wrong);
+  }
   Say(fmt::format(
       "{} cells × {} users, {} friends each, {} messages; layout {}, protocol {}; in {}/{}",
       s.cells, s.users_per_cell, s.friends_in_cell + s.friends_cross, stress::TotalMessages(s),
