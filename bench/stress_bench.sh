@@ -24,7 +24,7 @@ rows=(
 )
 
 field() { python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$1" "$2"; }
-dotted() { printf "%'d" "$1"; }
+dotted() { sed ':a;s/\B[0-9]\{3\}\>/,&/;ta' <<<"$1"; }
 
 measure() {  # KEY NAME OPTIONS: three runs; keeps the middle one
   local key=$1 name=$2 options=$3 n results=() rate cpu seconds verified all
@@ -36,7 +36,7 @@ measure() {  # KEY NAME OPTIONS: three runs; keeps the middle one
     printf '%s, run %d: %s\n' "$name" "$n" "${results[-1]}" >&2
   done
   read -r rate cpu seconds verified <<<"$(printf '%s\n' "${results[@]}" | sort -n | sed -n 2p)"
-  all=$(for n in "${results[@]}"; do dotted "${n%% *}"; printf ' · '; done)
+  all=$(for n in "${results[@]}"; do printf '%s · ' "$(dotted "${n%% *}")"; done)
   touch "$rows_file"
   sed -i "/^$key\t/d" "$rows_file"
   printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$key" "$name" "$(dotted "$rate")" "${all% · }" "$cpu" "$seconds" \
