@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "base/config.h"
@@ -11,26 +12,23 @@
 namespace baiwan::cli {
 namespace {
 
+std::string DidYouMean(const std::string& word, const std::vector<std::string>& known) {
+  const std::string nearest = NearestName(word, known);
+  return nearest.empty() || nearest == word ? "" : "; did you mean " + nearest + "?";
+}
+
 // Unknown arguments are worth a guess: most are mistyped.
 std::string Guess(const CLI::App& app, const std::string& error) {
   const auto dashes = error.rfind("--");
+  if (dashes == std::string::npos) return "";
   std::vector<std::string> known;
   for (const CLI::App* sub : app.get_subcommands()) {
     for (const CLI::Option* option : sub->get_options()) {
       for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     }
   }
-  if (dashes == std::string::npos) {
-    known.clear();
-    for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-      known.push_back(sub->get_name());
-    }
-  }
-  const auto begin = dashes == std::string::npos ? error.rfind(' ') + 1 : dashes;
-  std::string word = error.substr(begin);
-  word = word.substr(0, word.find_first_of("= "));
-  const std::string nearest = NearestName(word, known);
-  return nearest.empty() || nearest == word ? "" : "; did you mean " + nearest + "?";
+  const std::string word = error.substr(dashes);
+  return DidYouMean(word.substr(0, word.find_first_of("= ")), known);
 }
 
 }  // namespace
@@ -100,6 +98,14 @@ int RunCommands(const std::string& program, const std::string& about,
     Args args(*sub);
     runners.push_back(command.declare(args));
     apps.push_back(sub);
+  }
+  std::vector<std::string> known;
+  for (const Command& command : commands) known.push_back(command.name);
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::find(known.begin(), known.end(), argv[1]) == known.end()) {
+    std::fprintf(stderr, "%s: there is no command '%s'%s (try --help)\n", program.c_str(), argv[1],
+                 DidYouMean(argv[1], known).c_str());
+    return kUsage;
   }
   try {
     app.parse(argc, argv);

@@ -226,6 +226,7 @@ void ExpectRefused(const std::string& folder, const std::vector<std::string>& ar
 }
 
 TEST_F(StressTest, WrongOptionsAreRefusedWithTheFix) {
+  ExpectRefused(folder_.path(), {"stres"}, "did you mean stress?");
   ExpectRefused(folder_.path(), {"stress", "--cels", "3"}, "did you mean --cells?");
   ExpectRefused(folder_.path(), Small({"--layout", "both"}), "'both' is not one of");
   ExpectRefused(folder_.path(), Small({"--friends-in-cell", "200"}), "--friends-in-cell");
