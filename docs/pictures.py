@@ -65,12 +65,13 @@ def svg(lines, title):
         column = 0
         for text, style, color in spans(line):
             if text.strip():
+                shown = html.escape(text).replace(" ", NBSP)
                 more = f' fill="{color}"' if color else ""
                 more += ' font-weight="bold"' if "bold" in style else ""
                 more += ' opacity="0.65"' if "dim" in style else ""
                 out.append(f'<text x="{12 + column * CELL_W:.1f}" y="{26 + row * CELL_H}" '
                            f'textLength="{len(text) * CELL_W:.1f}" '
-                           f'lengthAdjust="spacingAndGlyphs"{more}>{html.escape(text).replace(' ', NBSP)}</text>')
+                           f'lengthAdjust="spacingAndGlyphs"{more}>{shown}</text>')
             column += len(text)
     return "\n".join(out + ["</g>", "</svg>", ""])
 
