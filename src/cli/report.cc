@@ -26,7 +26,7 @@ int Run(const stress::ReportOptions& o) {
 Command ReportCommand() {
   return {"report", "Draws the curves of a run and writes its report.html.",
           "  baiwan report runs/latest\n"
-          "  baiwan report runs/latest --compare runs/2026-01-31T12-00-00\n",
+          "  baiwan report runs/latest --compare runs/20260131-120000\n",
           [](Args& args) {
             auto options = std::make_shared<stress::ReportOptions>();
             options->folder = "runs/latest";

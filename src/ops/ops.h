@@ -2,9 +2,11 @@
 //
 //   /metrics      Prometheus text format 0.0.4: counters and gauges of every source, names prefixed
 //                 with "baiwan_", and of the process itself (CPU, memory, loop, budget)
-//   /status       one JSON object: who this is, since when, healthy or not, and the parts' own
-//   lines /connections  a JSON list of open connections /healthz      200 "ok", or 503 with the
-//   reason
+//   /status       one JSON object: who this is, since when, healthy or not, the parts' own lines
+//
+//   /connections  a JSON list of open connections
+//
+//   /healthz      200 "ok", or 503 with the reason
 //
 // Threads: one loop. Sources outlive the Ops that lists them.
 #pragma once

@@ -1,6 +1,7 @@
 // The durable side of the mailboxes: a commit stream, snapshots, and reading back.
 //
-// One Store is one commit stream, used by everything on one loop, for all its cells and partitions.
+// One Store is one commit stream: a cell's, with all its partitions. Several cells of one loop have
+// streams of their own in one Kv, and share its writes and syncs.
 // The log is the truth: a commit becomes log blocks with rising positions (lsn), each holding
 // sections (docs/formats.md); a snapshot is a user with everything up to some lsn folded in.
 // Opening folds the log since the last checkpoint into snapshots, so afterwards every user's
