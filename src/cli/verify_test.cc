@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/testing/program.h"
 #include "verify/testing/stress_stores.h"
 
 namespace baiwan::cli {
@@ -76,6 +77,20 @@ TEST_F(VerifyCommandTest, WhatCannotBeReadIsTwo) {
   EXPECT_THAT(err, HasSubstr("say what to verify"));
   EXPECT_EQ(Run({"--through-api", "nowhere"}), kUsage);
   EXPECT_THAT(err, HasSubstr("--through-api"));
+}
+
+// By a process of its own: the lock of one's own process does not show.
+TEST_F(VerifyCommandTest, AStoreThatIsOpenIsNotVerified) {
+  all.Write({});
+  std::vector<std::string> args = Workload();
+  args.insert(args.begin(), "verify");
+  all.EditStore(1, [&](store::Kv&) {
+    Program verify(all.folder(), args);
+    EXPECT_EQ(verify.Wait(60 * kSecond), kUsage);
+    EXPECT_THAT(verify.output(), HasSubstr("is open in another process"));
+    EXPECT_THAT(verify.output(), HasSubstr("not verified"));
+  });
+  EXPECT_EQ(Run(Workload()), kDone) << out << err;
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 // What cannot be read is said so, by name, and never taken for something else.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -145,18 +143,7 @@ TEST_F(DamageTest, AUserInQuarantine) {
   ExpectUnread("quarantine/0/3/4");
 }
 
-TEST_F(DamageTest, AStoreThatIsOpenOrNotThere) {
-  all.EditStore(1, [this](store::Kv&) {
-    if (::fork() == 0) {  // a lock of one's own process does not show
-      const VerifyReport report = all.Verify();
-      const bool told = report.ExitCode() == 2 && report.mismatches() == 0 &&
-                        report.ToText().find("is open in another process") != std::string::npos;
-      ::_exit(told ? 0 : 1);
-    }
-    int status = -1;
-    ::wait(&status);
-    EXPECT_EQ(status, 0);
-  });
+TEST_F(DamageTest, AStoreThatIsNotThere) {
   std::filesystem::remove_all(all.paths()[1]);
   ExpectUnread("there is no store in");
 }
