@@ -301,6 +301,7 @@ class SlowReaderTest : public ConnectTest {
   static constexpr std::size_t kBody = 60'000;
   static constexpr Seq kMessages = 400;  // 24 MB: more than the kernel keeps for a connection
   static constexpr std::size_t kMaxUnsent = 512 << 10;
+  static constexpr Nanos kLong = 120 * kSecond;  // sanitizers are slow
 
   void StartSlow() {
     CellsOptions options;
@@ -312,7 +313,7 @@ class SlowReaderTest : public ConnectTest {
     device->socket().PauseReading();
     auto sender = Connect(1);
     SendMany(*sender, 2, 1, kMessages, kBody, 10);
-    ASSERT_TRUE(cells->RunUntil([&] { return sender->delivered == kMessages; }, 30 * kSecond));
+    ASSERT_TRUE(cells->RunUntil([&] { return sender->delivered == kMessages; }, kLong));
   }
   std::uint64_t Unsent() {
     std::uint64_t most = 0;
@@ -331,7 +332,7 @@ TEST_P(SlowReaderTest, WaitsForWhatItReadsInItsOwnTime) {
   EXPECT_LE(Unsent(), kMaxUnsent);
   device->socket().ResumeReading();
   ASSERT_TRUE(cells->RunUntil([&] { return device->pushes.size() >= kMessages || device->closed_; },
-                              30 * kSecond));
+                              kLong));
   EXPECT_FALSE(device->closed_) << device->close_reason;
   ExpectPushed(*device, 1, kMessages);
 }
@@ -344,14 +345,13 @@ TEST_P(SlowReaderTest, LosesItsConnectionButNoMessage) {
   cells->RunFor(100 * kMillisecond);
   EXPECT_LE(Unsent(), 2 * kMaxUnsent);
   device->socket().ResumeReading();
-  ASSERT_TRUE(cells->RunUntil([&] { return device->closed_.has_value(); }, 30 * kSecond));
+  ASSERT_TRUE(cells->RunUntil([&] { return device->closed_.has_value(); }, kLong));
   EXPECT_EQ(device->closed_, 1013);
   const Seq got = device->pushes.size();
   ASSERT_LT(got, kMessages);
   if (got > 0) ExpectPushed(*device, 1, got);
   device = Connect(2, true, got);
-  ASSERT_TRUE(
-      cells->RunUntil([&] { return device->pushes.size() >= kMessages - got; }, 30 * kSecond));
+  ASSERT_TRUE(cells->RunUntil([&] { return device->pushes.size() >= kMessages - got; }, kLong));
   ExpectPushed(*device, got + 1, kMessages);
 }
 
