@@ -205,7 +205,9 @@ TEST_F(SupervisorTest, AChildHasNoOpenFilesButItsOwnThreeAndItsOwnGroup) {
   const UniqueFd careless(::open("/etc/passwd", O_RDONLY));  // without O_CLOEXEC
   ASSERT_TRUE(careless);
   Supervisor supervisor(Recording());
-  auto spec = Shell("fds", "ls /proc/$$/fd | tr '\\n' ' '; cut -d' ' -f1,5 /proc/$$/stat");
+  // Later, when the shell has let go of its own pipe.
+  auto spec =
+      Shell("fds", "(sleep 0.1; ls /proc/$$/fd) | tr '\\n' ' '; cut -d' ' -f1,5 /proc/$$/stat");
   spec.restart = Restart::kNever;
   ASSERT_EQ(supervisor.Start(spec), std::nullopt);
   ASSERT_TRUE(supervisor.WaitEnd("fds", 10 * kSecond).has_value());
