@@ -125,9 +125,11 @@ void ConfigSchema::Duration(std::string name, Nanos standard, std::string what, 
 }
 
 void ConfigSchema::String(std::string name, std::string standard, std::string what,
-                          std::size_t max_length) {
-  Add({std::move(name), ConfigType::kString, std::move(what), std::move(standard), 0,
-       Number(max_length)});
+                          std::size_t max_length, ConfigForm form) {
+  ConfigKey key{std::move(name),   ConfigType::kString, std::move(what), std::move(standard), 0,
+                Number(max_length)};
+  key.form = std::move(form);
+  Add(std::move(key));
 }
 
 void ConfigSchema::Endpoint(std::string name, std::string_view standard, std::string what,
@@ -154,9 +156,11 @@ void ConfigSchema::Enum(std::string name, std::string standard, std::string what
 }
 
 void ConfigSchema::List(std::string name, std::vector<std::string> standard, std::string what,
-                        std::size_t max_items) {
-  Add({std::move(name), ConfigType::kList, std::move(what), std::move(standard), 0,
-       Number(max_items)});
+                        std::size_t max_items, ConfigForm form) {
+  ConfigKey key{std::move(name),  ConfigType::kList, std::move(what), std::move(standard), 0,
+                Number(max_items)};
+  key.form = std::move(form);
+  Add(std::move(key));
 }
 
 void ConfigSchema::Check(std::string key, CheckFn check) {

@@ -54,6 +54,9 @@ enum class ConfigUse : std::uint8_t {
 using ConfigValue =
     std::variant<bool, std::int64_t, std::string, Endpoint, std::vector<std::string>>;
 
+// What is wrong with the form of a text, or nothing.
+using ConfigForm = std::function<std::optional<std::string>(std::string_view)>;
+
 struct ConfigKey {
   std::string name;
   ConfigType type = ConfigType::kString;
@@ -64,6 +67,7 @@ struct ConfigKey {
   std::string unit;                  // kInt: "messages", "threads", …
   std::vector<std::string> choices;  // kEnum
   ConfigUse use = ConfigUse::kOther;
+  ConfigForm form;  // kString, and each item of kList; empty: any text
 };
 
 struct ConfigError {
@@ -89,7 +93,7 @@ class ConfigSchema {
              std::uint64_t max, ConfigUse use = ConfigUse::kOther);
   void Duration(std::string name, Nanos standard, std::string what, Nanos min, Nanos max);
   void String(std::string name, std::string standard, std::string what,
-              std::size_t max_length = 4096);
+              std::size_t max_length = 4096, ConfigForm form = nullptr);
   // `standard` may be empty: no address is set. Only those that listen may have port 0 (a free
   // one).
   void Endpoint(std::string name, std::string_view standard, std::string what,
@@ -97,7 +101,7 @@ class ConfigSchema {
   void Enum(std::string name, std::string standard, std::string what,
             std::vector<std::string> choices);
   void List(std::string name, std::vector<std::string> standard, std::string what,
-            std::size_t max_items = 1024);
+            std::size_t max_items = 1024, ConfigForm form = nullptr);
 
   // A rule over several keys: says what is wrong with `key`, or nothing.
   using CheckFn = std::function<std::optional<std::string>(const Config&)>;

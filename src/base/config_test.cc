@@ -153,6 +153,24 @@ TEST(Config, WrongTypesAndRangesAreRefusedWithWhatWouldBeRight) {
   EXPECT_THAT(ErrorOf("name = '" + std::string(5000, 'x') + "'"), HasSubstr("at most 4096"));
 }
 
+TEST(Config, ATextOfTheWrongFormIsRefusedAlsoInAList) {
+  const auto lower = [](std::string_view text) -> std::optional<std::string> {
+    if (text.find('X') == std::string_view::npos) return std::nullopt;
+    return std::string(text) + ": write x";
+  };
+  ConfigSchema schema;
+  schema.String("one", "a", "A text.", 8, lower);
+  schema.List("many", {"a"}, "Texts.", 8, lower);
+  const auto good = ParseConfig(schema, "one = \"b\"\nmany = [\"c\", \"d\"]\n", "f.toml");
+  ASSERT_TRUE(good.ok());
+  EXPECT_EQ(good->string("one"), "b");
+  const auto bad = ParseConfig(schema, "one = \"X\"\nmany = [\"c\", \"dX\"]\n", "f.toml");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(ToText(bad.error()),
+            "f.toml:2:8: many: dX: write x\n"
+            "f.toml:1:7: one: X: write x\n");
+}
+
 TEST(Config, AFileThatIsNotTomlIsRefusedWithItsPlace) {
   EXPECT_THAT(ErrorOf("a = 1\nb = = 2\n"), HasSubstr("f.toml:2:5: "));
   EXPECT_THAT(ErrorOf("name = \"a\"\nname = \"b\"\n"), HasSubstr("f.toml:2:"));

@@ -137,12 +137,18 @@ std::optional<std::string> CheckRange(const ConfigKey& key, const ConfigValue& v
       if (std::find(choices.begin(), choices.end(), *text) != choices.end()) return std::nullopt;
       return fmt::format("'{}' is not {}", *text, Expected(key));
     }
-    if (text->size() <= static_cast<std::size_t>(key.max)) return std::nullopt;
+    if (text->size() <= static_cast<std::size_t>(key.max)) {
+      return key.form ? key.form(*text) : std::nullopt;
+    }
     return fmt::format("is {} bytes long, at most {} are allowed", text->size(), key.max);
   }
   if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
-    if (list->size() <= static_cast<std::size_t>(key.max)) return std::nullopt;
-    return fmt::format("has {} entries, at most {} are allowed", list->size(), key.max);
+    if (list->size() > static_cast<std::size_t>(key.max)) {
+      return fmt::format("has {} entries, at most {} are allowed", list->size(), key.max);
+    }
+    for (const std::string& item : *list) {
+      if (auto wrong = key.form ? key.form(item) : std::nullopt) return wrong;
+    }
   }
   return std::nullopt;
 }
