@@ -8,19 +8,15 @@
 #include "base/config.h"
 #include "base/units.h"
 #include "cli/config.h"
+#include "stress/estimate.h"
 
 namespace baiwan::cli {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
-// What a store takes beside its messages: write-ahead logs that are kept, tables being rewritten.
-constexpr std::uint64_t kStoreOverhead = 400 * kMiB;
-// What a message takes beside its body, in two boxes.
-constexpr std::uint64_t kBytesPerMessage = 64;
 constexpr std::uint64_t kLeastMemory = 64 * kMiB;
 constexpr std::uint64_t kMostMemory = 2048 * kMiB;
 constexpr std::uint64_t kSpareFiles = 1024;  // of a process: tables, logs, links
-constexpr double kSlowest = 2000;            // messages a second that a run is given time for
 
 // Which ones stop first: who asks before who is asked.
 int StageOf(const std::string& role) {
@@ -60,15 +56,8 @@ class Planner {
                                "--out",          folder_ + "/series.jsonl",
                                "--interval",     FormatDuration(o_.monitor_interval),
                                "--expect",       std::to_string(plan.processes)};
-    plan.disk_bytes = plan.stores.size() * kStoreOverhead +
-                      stress::TotalMessages(o_.spec) *
-                          (kBytesPerMessage + 2 * std::uint64_t{o_.spec.body_bytes}) +
-                      stress::TotalRelations(o_.spec) * 20;
-    plan.deadline = o_.deadline > 0
-                        ? o_.deadline
-                        : 600 * kSecond + static_cast<Nanos>(
-                                              static_cast<double>(stress::TotalMessages(o_.spec)) /
-                                              (o_.rate > 0 ? o_.rate * 0.9 : kSlowest) * kSecond);
+    plan.disk_bytes = stress::DiskOf(o_.spec, plan.stores.size());
+    plan.deadline = o_.deadline > 0 ? o_.deadline : stress::TimeFor(o_.spec, o_.rate);
     return plan;
   }
 
