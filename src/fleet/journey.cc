@@ -1,0 +1,279 @@
+#include "fleet/journey.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "fleet/plan.h"
+
+namespace baiwan::fleet {
+namespace {
+
+constexpr std::int64_t kLongestPauseMs = 60'000;
+
+Step StepAt(std::size_t i) { return static_cast<Step>(i); }
+
+// What is still done after giving up.
+bool CleansUp(Step step) {
+  return step == Step::kStop || step == Step::kCollect || step == Step::kDown;
+}
+
+Task* FindTask(Journey* journey, Step step, std::string_view host) {
+  for (Task& task : journey->of(step)) {
+    if (task.host == host) return &task;
+  }
+  return nullptr;
+}
+
+bool Begun(const Journey& journey, Step step, std::string_view host) {
+  const Task* task = journey.Find(step, host);
+  return task != nullptr && task->attempts + task->interruptions > 0;
+}
+
+// Failed, and not to be tried again.
+bool ForGood(const Journey& journey, const Task& task) {
+  if (task.state != State::kFailed) return false;
+  return task.failure.final || task.attempts >= journey.max_attempts;
+}
+
+// After giving up: whether the host has anything for this step.
+bool HasWork(const Journey& journey, Step step, std::string_view host) {
+  switch (step) {
+    case Step::kStop:
+      return Begun(journey, Step::kStart, host) || Begun(journey, Step::kRun, host);
+    case Step::kCollect:
+      return Begun(journey, Step::kDeploy, host);
+    case Step::kDown:
+      return Begun(journey, Step::kUp, host);
+    default:
+      return false;
+  }
+}
+
+std::int64_t RetryAt(const Journey& journey, const Task& task) {
+  std::int64_t pause = journey.retry_after_ms;
+  for (std::uint32_t i = 1; i < task.attempts && pause < kLongestPauseMs; ++i) pause *= 2;
+  return task.ended_ms + std::min(pause, kLongestPauseMs);
+}
+
+// The first step that is not settled; nothing if all are.
+std::optional<Step> Current(const Journey& journey) {
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    if (!Settled(journey, StepAt(i))) return StepAt(i);
+  }
+  return std::nullopt;
+}
+
+// Ends what is under way and leaves out what has not begun, where `leave_out` says so.
+template <class Fn>
+void LeaveOut(Journey* journey, const std::string& why, std::int64_t now_ms, Fn leave_out) {
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    for (Task& task : journey->steps[i]) {
+      if (!leave_out(StepAt(i), task)) continue;
+      if (task.state == State::kUnderWay) {
+        task.state = State::kFailed;
+        task.ended_ms = now_ms;
+        task.failure = {why, "", "", true};
+      }
+      if (task.state == State::kNotBegun) task.state = State::kSkipped;
+      task.failure.final |= task.state == State::kFailed;  // with its own reason
+    }
+  }
+}
+
+void GiveUpIfAHostFailedForGood(Journey* journey, std::int64_t now_ms) {
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    const Step step = StepAt(i);
+    for (const Task& task : journey->of(step)) {
+      if (!ForGood(*journey, task)) continue;
+      const std::string why =
+          fmt::format("{} failed on {} after {} {}: {}", NameOf(step), task.host, task.attempts,
+                      task.attempts == 1 ? "attempt" : "attempts", task.failure.why);
+      if (journey->gave_up.empty()) return GiveUp(journey, why, now_ms);
+      // Hosts that are still there cost money: that is told beside the first reason.
+      if (step == Step::kDown && journey->gave_up.find(why) == std::string::npos) {
+        journey->gave_up += "; " + why;
+      }
+    }
+  }
+}
+
+void KeepDeadline(Journey* journey, std::int64_t now_ms) {
+  const auto step = Current(*journey);
+  if (journey->deadline_ms == 0 || now_ms < journey->deadline_ms || !step || *step == Step::kDown) {
+    return;
+  }
+  GiveUp(journey, fmt::format("the deadline passed during {}", NameOf(*step)), now_ms);
+  LeaveOut(journey, "the deadline passed", now_ms,
+           [](Step s, const Task&) { return s != Step::kDown; });
+}
+
+}  // namespace
+
+const char* NameOf(Step step) {
+  constexpr std::array<const char*, kSteps> kNames = {"plan",   "package", "up",     "deploy",
+                                                      "import", "start",   "run",    "stop",
+                                                      "verify", "collect", "report", "down"};
+  return kNames[static_cast<std::size_t>(step)];
+}
+
+const char* NameOf(State state) {
+  constexpr std::array<const char*, 5> kNames = {"not begun", "under way", "done", "failed",
+                                                 "skipped"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+const Task* Journey::Find(Step step, std::string_view host) const {
+  for (const Task& task : of(step)) {
+    if (task.host == host) return &task;
+  }
+  return nullptr;
+}
+
+Journey NewJourney(std::string run, const std::vector<std::string>& workers, std::int64_t now_ms) {
+  Journey journey;
+  journey.run = std::move(run);
+  journey.began_ms = now_ms;
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    const Step step = StepAt(i);
+    const bool control = step != Step::kImport && step != Step::kRun;
+    const bool alone = step == Step::kPlan || step == Step::kPackage || step == Step::kVerify ||
+                       step == Step::kReport;
+    if (control) journey.of(step).push_back({kControl});
+    for (const std::string& host : workers) {
+      if (!alone) journey.of(step).push_back({host});
+    }
+  }
+  return journey;
+}
+
+Action Next(Journey* journey, std::int64_t now_ms) {
+  GiveUpIfAHostFailedForGood(journey, now_ms);
+  KeepDeadline(journey, now_ms);
+  const auto step = Current(*journey);
+  if (!step) return {};
+  Action action{Action::kWait, *step, {}, 0};
+  for (const Task& task : journey->of(*step)) {
+    bool now = task.state == State::kNotBegun;
+    if (task.state == State::kFailed && !ForGood(*journey, task)) {
+      const std::int64_t at = RetryAt(*journey, task);
+      now = at <= now_ms;
+      if (!now && (action.until_ms == 0 || at < action.until_ms)) action.until_ms = at;
+    }
+    if (now) action.hosts.push_back(task.host);
+  }
+  if (!action.hosts.empty()) action.kind = Action::kDo;
+  return action;
+}
+
+bool Begin(Journey* journey, Step step, std::string_view host, std::int64_t now_ms) {
+  Task* task = FindTask(journey, step, host);
+  if (task == nullptr || Current(*journey) != step) return false;
+  const bool again = task->state == State::kFailed && !ForGood(*journey, *task);
+  if (task->state != State::kNotBegun && !again) return false;
+  if (task->attempts + task->interruptions == 0) task->began_ms = now_ms;
+  ++task->attempts;
+  task->state = State::kUnderWay;
+  task->ended_ms = 0;
+  return true;
+}
+
+bool Done(Journey* journey, Step step, std::string_view host, std::int64_t now_ms) {
+  Task* task = FindTask(journey, step, host);
+  if (task == nullptr || task->state != State::kUnderWay) return false;
+  task->state = State::kDone;
+  task->ended_ms = now_ms;
+  return true;
+}
+
+bool Fail(Journey* journey, Step step, std::string_view host, Failure failure,
+          std::int64_t now_ms) {
+  Task* task = FindTask(journey, step, host);
+  if (task == nullptr || task->state != State::kUnderWay) return false;
+  if (failure.log_tail.size() > kMaxLogTail) {
+    failure.log_tail.erase(0, failure.log_tail.size() - kMaxLogTail);
+  }
+  task->state = State::kFailed;
+  task->ended_ms = now_ms;
+  task->failure = std::move(failure);
+  return true;
+}
+
+void Interrupted(Journey* journey, std::int64_t now_ms) {
+  for (auto& tasks : journey->steps) {
+    for (Task& task : tasks) {
+      if (task.state != State::kUnderWay) continue;
+      --task.attempts;
+      ++task.interruptions;
+      task.state = State::kNotBegun;
+      if (task.interruptions <= kMaxInterruptions) continue;
+      task.state = State::kFailed;
+      task.ended_ms = now_ms;
+      task.failure = {
+          fmt::format("the controller ended {} times during this step", task.interruptions), "", "",
+          true};
+    }
+  }
+}
+
+bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std::string& why,
+              std::int64_t now_ms) {
+  Task* up = FindTask(journey, Step::kUp, host);
+  const auto current = Current(*journey);
+  if (up == nullptr || up->state != State::kDone || !current || *current >= Step::kStop) {
+    return false;
+  }
+  if (!disk_kept && Begun(*journey, Step::kImport, host)) {
+    GiveUp(journey, fmt::format("{} was lost with its store: {}", host, why), now_ms);
+    return true;
+  }
+  for (const Step step : {Step::kUp, Step::kDeploy, Step::kStart, Step::kRun}) {
+    Task* task = FindTask(journey, step, host);
+    const bool again = task != nullptr && (step != Step::kDeploy || !disk_kept) &&
+                       (task->state == State::kDone || task->state == State::kUnderWay);
+    if (!again || (step == Step::kRun && task->state == State::kDone)) continue;
+    // As if it had failed now, so that attempts and pauses count.
+    task->state = State::kFailed;
+    task->ended_ms = now_ms;
+    task->failure = {why, "", "", false};
+  }
+  return true;
+}
+
+void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms) {
+  if (!journey->gave_up.empty()) return;
+  journey->gave_up = why;
+  LeaveOut(journey, "ended, because the journey was given up", now_ms,
+           [journey](Step step, const Task& task) {
+             return !CleansUp(step) || !HasWork(*journey, step, task.host);
+           });
+}
+
+bool Settled(const Journey& journey, Step step) {
+  const auto& tasks = journey.of(step);
+  return std::all_of(tasks.begin(), tasks.end(), [&](const Task& task) {
+    return task.state == State::kDone || task.state == State::kSkipped || ForGood(journey, task);
+  });
+}
+
+std::vector<std::string> HostsLeft(const Journey& journey) {
+  std::vector<std::string> left;
+  for (const Task& task : journey.of(Step::kDown)) {
+    if (task.state != State::kDone && Begun(journey, Step::kUp, task.host)) {
+      left.push_back(task.host);
+    }
+  }
+  return left;
+}
+
+Outcome OutcomeOf(const Journey& journey) {
+  if (Current(journey)) return Outcome::kUnderWay;
+  const auto done = [](const auto& tasks) {
+    return std::all_of(tasks.begin(), tasks.end(),
+                       [](const Task& task) { return task.state == State::kDone; });
+  };
+  const bool all = std::all_of(journey.steps.begin(), journey.steps.end(), done);
+  return all && journey.gave_up.empty() ? Outcome::kVerified : Outcome::kFailed;
+}
+
+}  // namespace baiwan::fleet

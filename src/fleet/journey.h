@@ -1,0 +1,138 @@
+// Where a run stands on its way from a plan to nothing left: every step on every host, as a value
+// that is saved after each change, so that whoever carries the journey out may die at any moment
+// and the next one goes on from the file.
+//
+//   while (true) {
+//     const Action action = Next(&journey, now);    // also decides to give up
+//     if (action.kind == Action::kEnded) break;
+//     for (host of action.hosts) Begin(&journey, action.step, host, now);
+//     SaveJourney(path, journey);                   // before anything is done
+//     … do it, then Done or Fail for each host, and SaveJourney again …
+//   }
+//
+// The rules: a step begins when the one before it is settled on all hosts. What failed is tried
+// again, after a pause that doubles, `max_attempts` times; then the journey gives up, names the
+// host, stops and collects where that was begun, and destroys what `up` has begun. Past the
+// deadline it only destroys. What is done is never done again; what was under way when the
+// controller died is, so each step must stand being repeated.
+//
+// Threads: a value; one thread at a time. Pure, but for SaveJourney and LoadJourney, which block.
+// Failure: a change that does not fit the state is refused (false), and nothing has changed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace baiwan::fleet {
+
+// `up` makes hosts, network and base software (steps 1 to 3 of the thirteen), `deploy` is 5 and 6,
+// `start` also begins the watching (8).
+enum class Step : std::uint8_t {
+  kPlan,
+  kPackage,
+  kUp,
+  kDeploy,
+  kImport,
+  kStart,
+  kRun,
+  kStop,
+  kVerify,
+  kCollect,
+  kReport,
+  kDown,
+};
+inline constexpr std::size_t kSteps = 12;
+const char* NameOf(Step step);
+
+enum class State : std::uint8_t { kNotBegun, kUnderWay, kDone, kFailed, kSkipped };
+const char* NameOf(State state);
+
+struct Failure {
+  std::string why;
+  std::string command;
+  std::string log_tail;  // its last lines
+  bool final = false;    // trying again would not help: a mismatch, say
+
+  bool operator==(const Failure&) const = default;
+};
+
+// A step on a host.
+struct Task {
+  std::string host;
+  State state = State::kNotBegun;
+  std::uint32_t attempts = 0;       // begun, those cut short by the controller's end not counted
+  std::uint32_t interruptions = 0;  // by that
+  std::int64_t began_ms = 0;        // wall clock; of the first attempt
+  std::int64_t ended_ms = 0;
+  Failure failure;  // the last one, also if it went well in the end
+
+  bool operator==(const Task&) const = default;
+};
+
+inline constexpr std::uint32_t kMaxInterruptions = 20;  // of one task; then it counts as failed
+inline constexpr std::size_t kMaxLogTail = 4096;        // bytes kept of a failure's log
+
+struct Journey {
+  std::string run;
+  std::uint32_t max_attempts = 3;
+  std::int64_t retry_after_ms = 2000;  // before the second attempt; doubles, up to a minute
+  std::int64_t began_ms = 0;
+  std::int64_t deadline_ms = 0;  // 0: none
+  std::string gave_up;           // why; empty: it has not
+  std::array<std::vector<Task>, kSteps> steps;
+
+  std::vector<Task>& of(Step step) { return steps[static_cast<std::size_t>(step)]; }
+  const std::vector<Task>& of(Step step) const { return steps[static_cast<std::size_t>(step)]; }
+  const Task* Find(Step step, std::string_view host) const;
+
+  bool operator==(const Journey&) const = default;
+};
+
+// plan, package, verify and report happen on the control host, import and run on the workers, the
+// rest on all of them.
+Journey NewJourney(std::string run, const std::vector<std::string>& workers, std::int64_t now_ms);
+
+struct Action {
+  enum Kind : std::uint8_t { kDo, kWait, kEnded };
+  Kind kind = kEnded;
+  Step step = Step::kPlan;
+  std::vector<std::string> hosts;  // kDo
+  std::int64_t until_ms = 0;  // kWait: look again then at the latest; 0: something is under way
+};
+// Gives up here, if it must. Once it has, whatever is under way counts as failed, and the caller
+// ends it.
+Action Next(Journey* journey, std::int64_t now_ms);
+
+bool Begin(Journey* journey, Step step, std::string_view host, std::int64_t now_ms);
+bool Done(Journey* journey, Step step, std::string_view host, std::int64_t now_ms);
+bool Fail(Journey* journey, Step step, std::string_view host, Failure failure, std::int64_t now_ms);
+// By whoever takes over from a controller that died: what was under way is to be done again.
+void Interrupted(Journey* journey, std::int64_t now_ms);
+// A host went away after `up`. With its disk it is brought up and started again, within its
+// attempts; without, only what comes before `import` can be repeated, and later the journey gives
+// up, since messages are lost.
+bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std::string& why,
+              std::int64_t now_ms);
+void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms);
+
+// Done, or skipped, or failed for good, on all hosts.
+bool Settled(const Journey& journey, Step step);
+// Hosts that `down` still has to destroy: everything that `up` has begun, even if it failed.
+std::vector<std::string> HostsLeft(const Journey& journey);
+
+enum class Outcome : std::uint8_t { kUnderWay, kVerified, kFailed };
+Outcome OutcomeOf(const Journey& journey);
+
+std::string ToJson(const Journey& journey);
+Result<Journey, std::string> JourneyFromJson(std::string_view json);
+// Replaces the file as a whole: after a crash it holds this state or the one before.
+std::optional<std::string> SaveJourney(const std::string& path, const Journey& journey);
+Result<Journey, std::string> LoadJourney(const std::string& path);
+
+}  // namespace baiwan::fleet

@@ -1,0 +1,22 @@
+// A journey for people: what went wrong first, then a line for each step.
+//
+// Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "fleet/journey.h"
+
+namespace baiwan::fleet {
+
+//   worker-002: deploy failed (attempt 2 of 3): no route to host
+//     command: ssh 10.0.2.22 …
+//     | last lines of its log
+//   plan      done            1 of 1     0.1 s
+//   deploy    failed          3 of 5    12.4 s   1 failed
+//   …
+//   failed: deploy failed on worker-002 after 3 attempts: no route to host
+std::string StatusText(const Journey& journey, std::int64_t now_ms);
+
+}  // namespace baiwan::fleet
