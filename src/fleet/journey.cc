@@ -139,10 +139,12 @@ Journey NewJourney(std::string run, const std::vector<std::string>& workers, std
     const bool control = step != Step::kImport && step != Step::kRun;
     const bool alone = step == Step::kPlan || step == Step::kPackage || step == Step::kVerify ||
                        step == Step::kReport;
-    if (control) journey.of(step).push_back({kControl});
+    if (control && step != Step::kDown) journey.of(step).push_back({kControl});
     for (const std::string& host : workers) {
       if (!alone) journey.of(step).push_back({host});
     }
+    // The last one to go: everything is commanded from there.
+    if (step == Step::kDown) journey.of(step).push_back({kControl});
   }
   return journey;
 }

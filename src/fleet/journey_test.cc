@@ -106,6 +106,7 @@ TEST(FleetJourney, WithoutTroubleEveryStepIsDoneOnceInOrder) {
     for (const Task& task : tasks) last = std::max(last, task.ended_ms);
   }
   EXPECT_THAT(HostsLeft(c.journey), IsEmpty());
+  EXPECT_EQ(c.journey.of(Step::kDown).back().host, "control");  // everything is commanded from it
 }
 
 TEST(FleetJourney, KilledAtAnyPointTheNextControllerComesToTheSameEndAndRepeatsNothingSaved) {

@@ -17,7 +17,7 @@ constexpr std::uint64_t kFriend = 64;
 constexpr std::uint64_t kLoad = 32 * kMiB;
 constexpr std::uint64_t kLoadFriend = 16;
 constexpr std::uint64_t kForwarding = 64 * kMiB;
-constexpr std::uint64_t kSystem = 1024 * kMiB;  // disk: package, logs, results
+constexpr std::uint64_t kSystem = 256 * kMiB;  // disk: package, logs, results
 // Making hosts, deploying, stopping, collecting and destroying; a host more costs the control
 // host's time.
 constexpr Nanos kSteps = 300 * kSecond;
