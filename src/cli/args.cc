@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 
 #include "base/config.h"
@@ -21,14 +20,46 @@ std::string DidYouMean(const std::string& word, const std::vector<std::string>& 
 std::string Guess(const CLI::App& app, const std::string& error) {
   const auto dashes = error.rfind("--");
   if (dashes == std::string::npos) return "";
+  const CLI::App* at = &app;  // the innermost command that was understood
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().back();
   std::vector<std::string> known;
-  for (const CLI::App* sub : app.get_subcommands()) {
-    for (const CLI::Option* option : sub->get_options()) {
-      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-    }
+  for (const CLI::Option* option : at->get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   }
   const std::string word = error.substr(dashes);
   return DidYouMean(word.substr(0, word.find_first_of("= ")), known);
+}
+
+using Runners = std::vector<std::pair<CLI::App*, std::function<int()>>>;
+
+void Declare(CLI::App& app, const std::vector<Command>& commands, Runners* runners) {
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  for (const Command& command : commands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->get_formatter()->column_width(34);
+    sub->footer("\nExamples:\n" + command.examples);
+    if (!command.commands.empty()) {
+      Declare(*sub, command.commands, runners);
+      continue;
+    }
+    Args args(*sub);
+    runners->emplace_back(sub, command.declare(args));
+  }
+}
+
+// What is wrong with the names of commands that the arguments begin with; empty: nothing.
+std::string WrongCommand(const std::vector<Command>& commands, int argc, char** argv) {
+  if (argc < 1) return "which command?";
+  const std::string name = argv[0];
+  if (!name.empty() && name[0] == '-') return "";
+  std::vector<std::string> known;
+  for (const Command& command : commands) {
+    known.push_back(command.name);
+    if (command.name != name) continue;
+    return command.commands.empty() ? "" : WrongCommand(command.commands, argc - 1, argv + 1);
+  }
+  return "there is no command '" + name + "'" + DidYouMean(name, known);
 }
 
 }  // namespace
@@ -87,24 +118,10 @@ void Args::Positional(const std::string& name, std::string* value, const std::st
 int RunCommands(const std::string& program, const std::string& about,
                 const std::vector<Command>& commands, int argc, char** argv) {
   CLI::App app(about, program);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
-  std::vector<std::function<int()>> runners;
-  std::vector<CLI::App*> apps;
-  for (const Command& command : commands) {
-    CLI::App* sub = app.add_subcommand(command.name, command.summary);
-    sub->get_formatter()->column_width(34);
-    sub->footer("\nExamples:\n" + command.examples);
-    Args args(*sub);
-    runners.push_back(command.declare(args));
-    apps.push_back(sub);
-  }
-  std::vector<std::string> known;
-  for (const Command& command : commands) known.push_back(command.name);
-  if (argc > 1 && argv[1][0] != '-' &&
-      std::find(known.begin(), known.end(), argv[1]) == known.end()) {
-    std::fprintf(stderr, "%s: there is no command '%s'%s (try --help)\n", program.c_str(), argv[1],
-                 DidYouMean(argv[1], known).c_str());
+  Runners runners;
+  Declare(app, commands, &runners);
+  if (const auto wrong = WrongCommand(commands, argc - 1, argv + 1); !wrong.empty()) {
+    std::fprintf(stderr, "%s: %s (try --help)\n", program.c_str(), wrong.c_str());
     return kUsage;
   }
   try {
@@ -112,14 +129,13 @@ int RunCommands(const std::string& program, const std::string& about,
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::string what = error.what();
-    if (argc < 2) what = "which command?";
+    const std::string what = error.what();
     std::fprintf(stderr, "%s: %s%s (try --help)\n", program.c_str(), what.c_str(),
                  Guess(app, what).c_str());
     return kUsage;
   }
-  for (std::size_t i = 0; i < apps.size(); ++i) {
-    if (apps[i]->parsed()) return runners[i]();
+  for (const auto& [sub, run] : runners) {
+    if (sub->parsed()) return run();
   }
   return kUsage;
 }

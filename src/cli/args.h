@@ -65,6 +65,7 @@ struct Command {
   std::string examples;  // shown by --help, ends with a newline
   // Declares the arguments; what it returns runs the command and gives its exit code.
   std::function<std::function<int()>(Args&)> declare;
+  std::vector<Command> commands = {};  // below this one, instead of arguments of its own
 };
 
 // Parses and runs.

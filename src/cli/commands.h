@@ -17,5 +17,6 @@ Command VerifyCommand();
 Command TopCommand();
 Command ReportCommand();
 Command ConfigCommand();
+Command FleetCommand();
 
 }  // namespace baiwan::cli

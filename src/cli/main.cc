@@ -10,9 +10,10 @@ int main(int argc, char** argv) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
-  return RunCommands("baiwan", "A chat backend made of cells, and the stress test that proves it.",
-                     {StressCommand(), ServeCommand(), RegistryCommand(), MonitorCommand(),
-                      SuperviseCommand(), GenerateCommand(), ImportCommand(), DriveCommand(),
-                      VerifyCommand(), TopCommand(), ReportCommand(), ConfigCommand()},
-                     argc, argv);
+  return RunCommands(
+      "baiwan", "A chat backend made of cells, and the stress test that proves it.",
+      {StressCommand(), ServeCommand(), RegistryCommand(), MonitorCommand(), SuperviseCommand(),
+       GenerateCommand(), ImportCommand(), DriveCommand(), VerifyCommand(), TopCommand(),
+       ReportCommand(), FleetCommand(), ConfigCommand()},
+      argc, argv);
 }

@@ -1,0 +1,263 @@
+// `baiwan fleet`: the plan of a run across hosts, its check, and how far a run has come.
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+
+#include "base/file.h"
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/stress/machine.h"
+#include "fleet/check.h"
+#include "fleet/layout.h"
+#include "fleet/plan.h"
+#include "fleet/status.h"
+
+namespace baiwan::cli {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kStep = 64 * kMiB;
+constexpr const char* kNetns = "netns";  // its hosts are parts of this machine
+
+std::uint64_t InMiB(std::uint64_t bytes) { return (bytes + kMiB - 1) / kMiB; }
+
+std::string ThisArchitecture() {
+  utsname about{};
+  return uname(&about) == 0 ? about.machine : "x86_64";
+}
+
+// ---------------------------------------------------------------- plan
+
+struct PlanOptions {
+  fleet::FleetPlan plan;
+  std::string memory;
+  std::string budget;
+  std::string out = "plan.toml";
+};
+
+std::string NewRunName() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "run-%Y%m%d-%H%M%S", &parts);
+  return text;
+}
+
+// What was not said: in a way that the plan's own check finds nothing wrong with.
+void FillIn(fleet::FleetPlan* plan, bool memory_given) {
+  if (plan->run.empty()) plan->run = NewRunName();
+  if (plan->provider == "aws" && plan->hosts.type.empty()) {
+    plan->hosts.type = plan->hosts.architecture == "aarch64" ? "c7g.large" : "c7i.large";
+  }
+  plan->workload.partitions =
+      std::max(plan->workload.partitions, std::bit_ceil(fleet::CellsOf(*plan)));
+  if (memory_given) return;
+  // A quarter more than the estimate; hosts that share a machine take no more than that.
+  const std::uint64_t needed = fleet::NeedsOf(*plan).memory_bytes / 4 * 5;
+  const std::uint64_t least = plan->provider == kNetns ? 256 * kMiB : 1024 * kMiB;
+  plan->limits.memory = std::max(least, (needed + kStep - 1) / kStep * kStep);
+}
+
+int RunPlan(PlanOptions o) {
+  if (!o.memory.empty()) {
+    const auto bytes = ParseBytes(o.memory);
+    if (!bytes) return Fail("--memory: " + bytes.error());
+    o.plan.limits.memory = *bytes;
+  }
+  if (!o.budget.empty()) {
+    const auto cents = fleet::ParseMoney(o.budget);
+    if (!cents) return Fail("--budget: " + cents.error());
+    o.plan.budget = *cents;
+  }
+  FillIn(&o.plan, !o.memory.empty());
+  const std::string text = fleet::WritePlan(o.plan);
+  // Whatever cannot be read again is not written: the ranges stand in one place.
+  if (const auto read = fleet::ParsePlan(text, "plan"); !read) return Fail(ToText(read.error()));
+  if (o.out == "-") {
+    std::fputs(text.c_str(), stdout);
+    return kDone;
+  }
+  if (access(o.out.c_str(), F_OK) == 0) {
+    return Fail(o.out + " is there already: choose another name with --out, or remove it");
+  }
+  if (const auto wrong = ReplaceFile(o.out, text)) return Fail(*wrong);
+  std::printf("%s\n", o.out.c_str());
+  return kDone;
+}
+
+Command PlanCommand() {
+  return {"plan", "Writes the plan of a run, with a comment above every value, for editing.",
+          "  baiwan fleet plan --hosts 4 --users-per-host 1000\n"
+          "  baiwan fleet plan --provider aws --hosts 40 --users-per-host 25000 "
+          "--budget \"30 USD\" --out full.toml\n",
+          [](Args& args) {
+            auto o = std::make_shared<PlanOptions>();
+            o->plan.hosts.architecture = ThisArchitecture();
+            args.Text("--run", &o->plan.run, "its name; from the time, if not given");
+            args.Text("--provider", &o->plan.provider, "where the hosts come from: netns, aws");
+            args.Number("--hosts", &o->plan.hosts.count, "workers, each with a cell", 1,
+                        fleet::kMaxHosts);
+            args.Number("--users-per-host", &o->plan.hosts.users_per_host, "of each worker", 1,
+                        stress::kMaxUsersPerCell);
+            args.Text("--type", &o->plan.hosts.type, "what the provider calls this kind of host");
+            args.Choice("--architecture", &o->plan.hosts.architecture, {"x86_64", "aarch64"},
+                        "of the hosts");
+            args.Text("--memory", &o->memory,
+                      "of a host's processes; from the users, if not given");
+            args.Duration("--deadline", &o->plan.deadline, "everything is destroyed by then");
+            args.Text("--budget", &o->budget, "what it may cost, like \"12.50 USD\"");
+            args.Text("--out", &o->out, "the file, which must not be there yet; - for output");
+            return [o] { return RunPlan(*o); };
+          }};
+}
+
+// ---------------------------------------------------------------- check
+
+struct CheckOptions {
+  std::string file;
+  std::string memory;
+  std::string disk;
+  std::uint32_t cores = 2;
+  std::string architecture;
+  std::vector<std::string> packages;
+  double host_hour = 0;
+};
+
+// Facts that were given, and for hosts on this machine, what it has.
+std::optional<std::string> FactsOf(const CheckOptions& o, const fleet::FleetPlan& plan,
+                                   fleet::ProviderFacts* facts) {
+  facts->cores = o.cores;
+  facts->architecture = o.architecture.empty() ? plan.hosts.architecture : o.architecture;
+  if (plan.provider == kNetns) {
+    const Machine machine = ThisMachine(".");
+    facts->shared = true;
+    facts->cores = machine.cores;
+    facts->memory_bytes = machine.memory_bytes;
+    facts->disk_bytes = machine.disk_free_bytes;
+    facts->open_files =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(machine.open_files, facts->open_files));
+    if (o.architecture.empty()) facts->architecture = ThisArchitecture();
+  }
+  facts->packages = o.packages.empty() ? std::vector{ThisArchitecture()} : o.packages;
+  const auto size = [](const char* flag, const std::string& text,
+                       std::uint64_t* out) -> std::optional<std::string> {
+    if (text.empty()) return std::nullopt;
+    const auto bytes = ParseBytes(text);
+    if (!bytes) return fmt::format("{}: {}", flag, bytes.error());
+    *out = *bytes;
+    return std::nullopt;
+  };
+  if (auto wrong = size("--host-memory", o.memory, &facts->memory_bytes)) return wrong;
+  if (auto wrong = size("--host-disk", o.disk, &facts->disk_bytes)) return wrong;
+  if (facts->memory_bytes == 0 || facts->disk_bytes == 0) {
+    return fmt::format(
+        "what a host of '{}' has is not known here: give --host-memory and "
+        "--host-disk",
+        plan.provider);
+  }
+  if (o.host_hour > 0) {
+    facts->prices = fleet::PriceList{"--usd-per-host-hour", "as given", o.host_hour, 0, 0};
+  }
+  return std::nullopt;
+}
+
+int RunCheck(const CheckOptions& o) {
+  const auto plan = fleet::ReadPlan(o.file);
+  if (!plan) {
+    std::fputs(ToText(plan.error()).c_str(), stderr);
+    return kUsage;
+  }
+  fleet::ProviderFacts facts;
+  if (const auto wrong = FactsOf(o, *plan, &facts)) return Fail(*wrong);
+  auto errors = fleet::CheckPlan(*plan, facts);
+  for (ConfigError& error : errors) error.where = o.file;
+  if (!errors.empty()) {
+    std::fputs(ToText(errors).c_str(), stderr);
+    return kUsage;
+  }
+  const fleet::HostNeeds needs = fleet::NeedsOf(*plan);
+  const Nanos time = fleet::TimeNeeded(*plan, facts);
+  std::printf(
+      "%s: %u hosts and the control host, %u cells of %u users, %llu messages\n"
+      "a host needs about %llu MiB of memory and %llu MiB of disk; the run is given %lld minutes\n",
+      plan->run.c_str(), plan->hosts.count, fleet::CellsOf(*plan), plan->hosts.users_per_host,
+      static_cast<unsigned long long>(stress::TotalMessages(fleet::WorkloadOf(*plan))),
+      static_cast<unsigned long long>(InMiB(needs.memory_bytes)),
+      static_cast<unsigned long long>(InMiB(needs.disk_bytes)),
+      static_cast<long long>((time + 60 * kSecond - 1) / (60 * kSecond)));
+  const auto items = fleet::CostOf(*plan, facts, time);
+  for (const auto& item : items) std::printf("  %8.2f USD  %s\n", item.usd, item.what.c_str());
+  if (!items.empty()) {
+    std::printf("about %s\n", fleet::FormatMoney(fleet::SumOf(items)).c_str());
+  }
+  return kDone;
+}
+
+Command CheckCommand() {
+  return {"check", "Checks a plan before anything is started: all mistakes, each with the way out.",
+          "  baiwan fleet check plan.toml\n"
+          "  baiwan fleet check full.toml --host-memory 4GiB --host-disk 20GiB "
+          "--usd-per-host-hour 0.085\n",
+          [](Args& args) {
+            auto o = std::make_shared<CheckOptions>();
+            args.Positional("file", &o->file, "the plan");
+            args.Required("file");
+            args.Text("--host-memory", &o->memory, "of a host; netns: of this machine");
+            args.Text("--host-disk", &o->disk, "free on a host; netns: on this machine");
+            args.Number("--host-cores", &o->cores, "of a host", 1u, 1024u);
+            args.Text("--host-architecture", &o->architecture, "as the plan has it, if not given");
+            args.Texts("--package", &o->packages,
+                       "an architecture that there is a package for; may be repeated");
+            args.Real("--usd-per-host-hour", &o->host_hour, "price of a host; 0: free", 0, 1000);
+            return [o] { return RunCheck(*o); };
+          }};
+}
+
+// ---------------------------------------------------------------- status
+
+struct StatusOptions {
+  std::string file;
+  bool json = false;
+};
+
+int RunStatus(const StatusOptions& o) {
+  const auto journey = fleet::LoadJourney(o.file);
+  if (!journey) return Fail(journey.error());
+  const std::string text =
+      o.json ? fleet::ToJson(*journey) : fleet::StatusText(*journey, SystemClock().WallMillis());
+  std::fputs(text.c_str(), stdout);
+  return fleet::OutcomeOf(*journey) == fleet::Outcome::kFailed ? kMismatch : kDone;
+}
+
+Command StatusCommand() {
+  return {"status", "How far a run has come: failures first, then a line for each step.",
+          "  baiwan fleet status journey.json\n"
+          "  baiwan fleet status journey.json --json\n"
+          "Exit codes: 0 under way or verified, 1 failed, 2 no such run.\n",
+          [](Args& args) {
+            auto o = std::make_shared<StatusOptions>();
+            args.Positional("file", &o->file, "the state file of the run");
+            args.Required("file");
+            args.Flag("--json", &o->json, "everything that is known, as JSON");
+            return [o] { return RunStatus(*o); };
+          }};
+}
+
+}  // namespace
+
+Command FleetCommand() {
+  return {"fleet",
+          "Runs the stress test across hosts: its plan, the check of it, its progress.",
+          "  baiwan fleet plan --hosts 4 && baiwan fleet check plan.toml\n",
+          nullptr,
+          {PlanCommand(), CheckCommand(), StatusCommand()}};
+}
+
+}  // namespace baiwan::cli

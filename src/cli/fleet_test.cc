@@ -1,0 +1,160 @@
+// `baiwan fleet` as a person uses it, and that the files it makes for hosts are ones that this very
+// program takes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/config.h"
+#include "cli/testing/program.h"
+#include "fleet/check.h"
+#include "fleet/host_files.h"
+#include "fleet/journey.h"
+#include "fleet/plan.h"
+
+namespace baiwan::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class FleetCommandTest : public ::testing::Test {
+ protected:
+  int Run(std::vector<std::string> args) {
+    args.insert(args.begin(), {"baiwan", "fleet"});
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
+    const int code =
+        RunCommands("baiwan", "", {FleetCommand()}, static_cast<int>(argv.size()), argv.data());
+    std::fflush(stdout);
+    out = ::testing::internal::GetCapturedStdout();
+    err = ::testing::internal::GetCapturedStderr();
+    return code;
+  }
+
+  TempFolder folder;
+  const std::string file = folder.path() + "/plan.toml";
+  std::string out;
+  std::string err;
+};
+
+TEST_F(FleetCommandTest, APlanThatIsWrittenIsRightAndIsNeverOverwritten) {
+  ASSERT_EQ(Run({"plan", "--hosts", "40", "--users-per-host", "25000", "--provider", "aws",
+                 "--architecture", "x86_64", "--run", "full", "--out", file}),
+            kDone)
+      << err;
+  const std::vector<std::string> check = {"check",       file,    "--host-memory", "4GiB",
+                                          "--host-disk", "20GiB", "--package",     "x86_64"};
+  EXPECT_EQ(Run(check), kDone) << err;
+  EXPECT_THAT(out, StartsWith("full: 40 hosts and the control host, 40 cells of 25000 users, "
+                              "150000000 messages\n"));
+  const auto before = ReadFile(file);
+  EXPECT_EQ(Run({"plan", "--out", file}), kUsage);
+  EXPECT_THAT(err, HasSubstr("is there already"));
+  EXPECT_EQ(*ReadFile(file), *before);
+}
+
+TEST_F(FleetCommandTest, CheckTellsEveryMistakeWithTheFile) {
+  ASSERT_EQ(ReplaceFile(file,
+                        "run = \"a\"\nprovider = \"aws\"\n[ports]\nrelay = 9500\n"
+                        "[network]\ncontrol = \"10.0.2.21\"\n"),
+            std::nullopt);
+  EXPECT_EQ(Run({"check", file}), kUsage);
+  EXPECT_THAT(err, HasSubstr("give --host-memory and --host-disk"));
+  EXPECT_EQ(Run({"check", file, "--host-memory", "4GiB", "--host-disk", "20GiB"}), kUsage);
+  EXPECT_THAT(err, HasSubstr(file + ": ports.relay: port 9500 on worker-000 is taken by"));
+  EXPECT_THAT(err, HasSubstr(file + ": network.control: 10.0.2.21 is also the address"));
+  ASSERT_EQ(ReplaceFile(file, "[hosts]\ncuont = 4\n"), std::nullopt);
+  EXPECT_EQ(Run({"check", file}), kUsage);
+  EXPECT_THAT(err, HasSubstr("plan.toml:2:1: hosts.cuont: unknown key; did you mean hosts.count?"));
+}
+
+TEST_F(FleetCommandTest, CheckSaysWhatItWillCost) {
+  ASSERT_EQ(ReplaceFile(file,
+                        "run = \"a\"\nprovider = \"aws\"\nbudget = \"0.10 USD\"\n"
+                        "[hosts]\narchitecture = \"x86_64\"\n"),
+            std::nullopt);
+  std::vector<std::string> args = {
+      "check",     file,     "--host-memory",       "4GiB", "--host-disk", "20GiB",
+      "--package", "x86_64", "--usd-per-host-hour", "0.01"};
+  EXPECT_EQ(Run(args), kDone) << err;
+  EXPECT_THAT(out, HasSubstr("USD  5 hosts × "));
+  args.back() = "1";
+  EXPECT_EQ(Run(args), kUsage);
+  EXPECT_THAT(err, HasSubstr("budget: it will cost about"));
+}
+
+TEST_F(FleetCommandTest, StatusShowsTheJourneyAndExitsWithItsOutcome) {
+  EXPECT_EQ(Run({"status", file}), kUsage);
+  fleet::Journey journey = fleet::NewJourney("a", {"worker-000"}, 1);
+  ASSERT_EQ(fleet::SaveJourney(file, journey), std::nullopt);
+  EXPECT_EQ(Run({"status", file}), kDone);
+  EXPECT_THAT(out, HasSubstr("deploy    not begun     0 of 2\n"));
+  ASSERT_TRUE(fleet::Begin(&journey, fleet::Step::kPlan, "control", 1));
+  ASSERT_TRUE(fleet::Fail(&journey, fleet::Step::kPlan, "control", {"no", "", "", true}, 2));
+  fleet::Next(&journey, 3);
+  ASSERT_EQ(fleet::SaveJourney(file, journey), std::nullopt);
+  EXPECT_EQ(Run({"status", file}), kMismatch);
+  EXPECT_THAT(out, StartsWith("control: plan failed (attempt 1 of 3): no\n"));
+  EXPECT_EQ(Run({"status", file, "--json"}), kMismatch);
+  EXPECT_EQ(nlohmann::json::parse(out)["gave_up"], "plan failed on control after 1 attempt: no");
+}
+
+TEST_F(FleetCommandTest, AMistypedCommandOrArgumentIsGuessed) {
+  EXPECT_EQ(Run({"chekc"}), kUsage);
+  EXPECT_THAT(err, HasSubstr("did you mean check?"));
+  EXPECT_EQ(Run({"plan", "--host", "3", "--out", "-"}), kUsage);
+  EXPECT_THAT(err, HasSubstr("did you mean --hosts?"));
+}
+
+// Every configuration file of a plan loads, and together they fit on their hosts.
+void ExpectFilesLoad(const fleet::FleetPlan& plan) {
+  std::deque<Config> configs;
+  std::vector<DeployedProcess> processes;
+  for (const fleet::HostFiles& host : fleet::FilesOf(plan, {})) {
+    for (const auto& [path, content] : host.files) {
+      if (path.rfind("config/", 0) != 0) continue;
+      auto config = ParseConfig(Schema(), content, path);
+      ASSERT_TRUE(config.ok()) << host.name << "\n" << ToText(config.error()) << content;
+      configs.push_back(std::move(*config));
+      const bool load = path.rfind("config/drive-", 0) == 0;
+      std::vector<std::string> sections = {"process"};
+      if (load) sections.emplace_back("ops");
+      if (path == "config/registry.toml") sections.emplace_back("registry");
+      if (!load && path != "config/registry.toml") {
+        for (const std::string& role : configs.back().list("cell.roles")) sections.push_back(role);
+      }
+      for (const std::string& section : sections) {
+        for (const ConfigKey& key : configs.back().keys()) {
+          if (key.use != ConfigUse::kListens || key.name.rfind(section + ".", 0) != 0) continue;
+          EXPECT_EQ(configs.back().endpoint(key.name).host, host.address) << path << key.name;
+        }
+      }
+      processes.push_back({path, host.name, &configs.back(), sections});
+    }
+  }
+  EXPECT_EQ(ToText(CheckDeployment(processes, plan.limits.memory)), "");
+}
+
+TEST(FleetFiles, EveryProcessOfAHostTakesItsConfiguration) {
+  fleet::FleetPlan plan;
+  ExpectFilesLoad(plan);
+  plan.hosts.count = 40;
+  plan.limits.memory = 128ULL << 20;
+  ExpectFilesLoad(plan);
+}
+
+TEST(FleetFiles, AlsoWithAHostForEachRole) {
+  fleet::FleetPlan plan;
+  plan.hosts.count = 9;
+  plan.roles = {"role", 2, 5, 2};
+  ExpectFilesLoad(plan);
+}
+
+}  // namespace
+}  // namespace baiwan::cli
