@@ -1,0 +1,245 @@
+"""The five commands of the contract. Each may be repeated, and finds what an interrupted one left."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+
+import checks
+import machine
+import network
+import request as requests
+import settings
+from errors import ProviderError, RequestError
+from hosts import Fleet
+from machine import RunLock, Shell, event
+
+_RECORD = "netns.json"  # in the state folder: whose it is, and what was asked for
+_OURS = (_RECORD, _RECORD + ".new", "network.made", "disk", "keys")
+
+
+def check(document):
+    request = requests.parse(document) if document else None
+    hosts, state = (len(request.hosts), request.state) if request else (0, "")
+    missing = checks.missing(hosts, state)
+    return {"ok": not missing, "missing": missing, **checks.facts(state)}
+
+
+def price(document):
+    request = requests.parse(document)
+    hours = round(len(request.hosts) * request.deadline_s / 3600, 3)
+    item = {"item": "hosts on this machine", "quantity": hours, "unit": "hour", "each": 0, "cost": 0}
+    return {"currency": "USD", "as_of": "", "region": "", "items": [item], "total": 0}
+
+
+# --- up -----------------------------------------------------------------------------------------
+
+
+def up(document):
+    request = requests.parse(document)
+    _refuse_foreign_folder(request)
+    if missing := checks.missing(len(request.hosts)):
+        first = missing[0]
+        mend = f"; apt-get install {first['package']}" if first["package"] else ""
+        raise ProviderError(f"{first['what']}: {first['why']}{mend}", command="check")
+    wanted = settings.load()
+    with RunLock(request.run, request.state) as lock:
+        _refuse_other_hosts(_read_record(request.state), request)
+        lock.claim()
+        pathlib.Path(request.state).mkdir(parents=True, exist_ok=True)
+        _write(pathlib.Path(request.state) / _RECORD, json.dumps(_record(document)))
+        fleet = Fleet(Shell(lock.fd), request)
+        answer = _bring_up(fleet, wanted)
+    return answer
+
+
+def _bring_up(fleet, wanted):
+    request = fleet.request
+    _make_place_for_disks(request)
+    fleet.make_key()
+    running = fleet.running()
+    if not _network_made(request):
+        (fleet.state / "network.made").unlink(missing_ok=True)
+        # Hosts without their router are cut off for good: they begin anew with the network.
+        machine.end_processes(network.prefix_of(request.run))
+        running = {}
+        event("network", "", f"{request.vpc} with {len(request.subnets)} subnets")
+        network.build_base(fleet.shell, request)
+        (fleet.state / "network.made").touch()
+    new = [h for h in request.hosts if h.name not in running]
+    kept = []
+    if new:
+        event("hosts", "", f"starting {len(new)} of {len(request.hosts)} hosts")
+        _end_rests(fleet, new)
+        kept = fleet.prepare_disks(new)
+        network.connect(fleet.shell, request, new)
+    processes = {h.name: fleet.start(h, wanted) for h in new}
+    fleet.wait_ready(processes)
+    for process in processes.values():
+        process.returncode = 0  # it lives on without us: no warning about a child left running
+    warnings = fleet.setting_warnings(wanted)
+    for text in warnings:
+        event("warning", "", text)
+    return {
+        **fleet.describe(),
+        "started": [h.name for h in new],
+        "disks_kept": kept,
+        "warnings": warnings,
+    }
+
+
+def _end_rests(fleet, hosts):
+    """What a host that has ended may have left in its network namespace, such as a session entered
+    from the machine."""
+    for host in hosts:
+        name = fleet.namespace(host)
+        if name in machine.namespace_names(name):
+            machine.end_processes(name)
+
+
+def _network_made(request):
+    made = pathlib.Path(request.state) / "network.made"
+    names = (network.ROUTER, network.OUTSIDE)
+    there = machine.namespace_names(network.prefix_of(request.run))
+    return made.exists() and all(network.namespace(request.run, n) in there for n in names)
+
+
+def _make_place_for_disks(request):
+    """On the machine's disk where that carries overlays, else in memory."""
+    place = pathlib.Path(request.state) / "disk"
+    place.mkdir(exist_ok=True)
+    if machine.mounts_from(_memory_name(request.run)) or checks.overlay_works(place):
+        return
+    event("warning", "", f"{place} cannot carry overlays: the hosts' disks are in memory")
+    shell = Shell(os.open(os.devnull, os.O_RDONLY))
+    options = "mode=700,size=50%"
+    shell.run(["mount", "-t", "tmpfs", "-o", options, _memory_name(request.run), str(place)])
+    if not checks.overlay_works(place):
+        raise ProviderError("this kernel offers no overlay file system", command="mount -t overlay")
+
+
+def _memory_name(run):
+    return f"baiwan-netns.{run}"
+
+
+# --- describe -----------------------------------------------------------------------------------
+
+
+def describe(document):
+    run, state = requests.parse_run(document)
+    record = _read_record(state)
+    if record is None and "hosts" in document:
+        record = document
+    if record is None:
+        empty = {"run": run, "hosts": [], "missing": [], "ssh_key": "", "known_hosts": ""}
+        return {**empty, "heartbeat": ""}
+    if record["run"] != run:
+        raise RequestError(f"state: {state} belongs to the run {record['run']}")
+    return Fleet(None, requests.parse(record)).describe()
+
+
+# --- down ---------------------------------------------------------------------------------------
+
+
+def down(document):
+    run, state = requests.parse_run(document)
+    record = _read_record(state)
+    if record is not None and record["run"] != run:
+        raise RequestError(f"state: {state} belongs to the run {record['run']}")
+    prefix = network.prefix_of(run)
+    with RunLock(run, state) as lock:
+        names = machine.namespace_names(prefix)
+        machine.end_processes(prefix)
+        # Once the names are gone nothing new can enter; what was about to is found by its words.
+        network.remove_namespaces(Shell(lock.fd), machine.namespace_names(prefix))
+        machine.end_processes(prefix)
+        event("network", "", f"{len(names)} namespaces removed")
+        _unmount(run)
+        if record is not None:
+            _remove_files(state)
+        left = _leftovers(run, state, record is not None)
+        if left:
+            raise ProviderError("left over: " + "; ".join(left), command="down")
+        lock.remove()
+    return {"run": run, "removed": names, "left": []}
+
+
+def _unmount(run):
+    shell = Shell(os.open(os.devnull, os.O_RDONLY))
+    for point in machine.mounts_from(_memory_name(run)):
+        shell.run(["umount", point])
+
+
+def _remove_files(state):
+    """Only what `up` made there. Never through a mount, whose files are not ours."""
+    if mounted := [m for m in machine.mounts_under(state) if m != state]:
+        raise ProviderError(f"{mounted[0]} is still mounted", command="down")
+    # The record last: a killed `down` knows the folder again.
+    for name in sorted(_OURS, key=lambda n: n.startswith(_RECORD)):
+        path = pathlib.Path(state) / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _leftovers(run, state, ours):
+    prefix = network.prefix_of(run)
+    left = [f"process {p} in {n}" for p, n in machine.processes_of(prefix).items()]
+    left += [f"namespace {n}" for n in machine.namespace_names(prefix)]
+    left += [f"mount {m}" for m in machine.mounts_from(_memory_name(run))]
+    if ours:
+        files = [pathlib.Path(state) / name for name in _OURS]
+        left += [f"file {f}" for f in files if os.path.lexists(f)]
+    return left
+
+
+# --- the record ---------------------------------------------------------------------------------
+
+
+def _record(document):
+    return {k: v for k, v in document.items() if v is not None}
+
+
+def _read_record(state):
+    try:
+        record = json.loads((pathlib.Path(state) / _RECORD).read_text())
+        return record if isinstance(record.get("run"), str) else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _refuse_foreign_folder(request):
+    record = _read_record(request.state)
+    if record is not None:
+        if record["run"] != request.run:
+            raise RequestError(f"state: {request.state} belongs to the run {record['run']}")
+        return
+    with contextlib.suppress(FileNotFoundError):
+        files = [n for n in os.listdir(request.state) if n != _RECORD + ".new"]
+        if files:
+            raise RequestError(f"state: {request.state} has files that are not of this run: {files[0]}")
+
+
+def _refuse_other_hosts(record, request):
+    """A run keeps its network and its hosts; more hosts may come. All else would need a `down`."""
+    if record is None:
+        return
+    before = requests.parse(record)
+    same = (before.vpc, before.subnets) == (request.vpc, request.subnets)
+    if not same:
+        raise RequestError("network: the run has another one; take it down first")
+    now = {h.name: h for h in request.hosts}
+    for host in before.hosts:
+        if now.get(host.name) != host:
+            raise RequestError(f"hosts: the run has {host.name} as it was; take it down first")
+    for host in set(request.hosts) - set(before.hosts):
+        if host.outside:  # its door would have to go into the router's rules
+            raise RequestError(f"hosts: {host.name} is outside and new; take the run down first")
+
+
+def _write(path, text):
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    fresh.replace(path)

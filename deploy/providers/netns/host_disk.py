@@ -1,0 +1,184 @@
+"""The disk of one host: a folder that outlives the host's processes, as a cloud's disk outlives an
+instance that is stopped.
+
+  DISK/root        the host's root: plain folders, and where the rest is mounted
+  DISK/usr, etc    upper and work folders of the overlays over the machine's own /usr and /etc
+  DISK/boot.json   what the host does when it starts; DISK/booted.json what it found then
+  DISK/console.log what it wrote before its services ran, and theirs if they have no log
+
+Nothing private of the machine is seen inside: homes, keys, logs, services are the host's own.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+
+from request import INTERNET
+
+MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HEARTBEAT = "/run/heartbeat"
+_FOLDERS = (
+    "dev", "etc", "home", "media", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp",
+    "usr", "var/cache", "var/lib", "var/log", "var/spool", "var/tmp",
+)  # fmt: skip
+# Folders of the machine's /etc that a host starts without.
+_OPAQUE = ("ssh", "service", "profile.d", "sudoers.d", "cron.d", "cron.daily", "ansible")
+
+_SSHD = """# Made for the run: root only, by the run's key only.
+Port 22
+ListenAddress {address}
+HostKey /etc/ssh/ssh_host_ed25519_key
+PidFile none
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+UseDNS no
+PrintMotd no
+PrintLastLog no
+# Forty forks of one controller at once are no attack here.
+MaxStartups 200
+MaxSessions 100
+AcceptEnv LANG LC_*
+SetEnv PATH={path}
+Subsystem sftp internal-sftp
+"""
+
+_SSH = """Host *
+  IdentityFile /root/.ssh/id_ed25519
+  StrictHostKeyChecking yes
+  ConnectTimeout 10
+"""
+
+_SSHD_RUN = """#!/bin/sh
+mkdir -p -m 0755 /run/sshd
+exec /usr/sbin/sshd -D -E /var/log/sshd.log -f /etc/ssh/sshd_config
+"""
+
+# Ends the host like a pulled plug: when process 1 ends, the kernel ends all others.
+_DEADMAN_RUN = """#!/bin/sh
+# The host ends when its time is over, or when the controller has not touched the heartbeat.
+read -r end silence < /run/deadman
+pause=$silence
+[ "$pause" -gt 0 ] && pause=$((silence / 2))
+[ "$pause" -gt 10 ] && pause=10
+while read -r up rest < /proc/uptime; do
+  now=${up%%.*}
+  left=$((end - now))
+  if [ "$left" -le 0 ]; then reason="its time is over"; break; fi
+  if [ "$silence" -gt 0 ]; then
+    seen=$(stat -c %Y HEARTBEAT 2>/dev/null || echo 0)
+    if [ $(($(date +%s) - seen)) -gt "$silence" ]; then reason="no heartbeat"; break; fi
+    [ "$pause" -gt "$left" ] || left=$pause
+  fi
+  sleep "$left"
+done
+echo "$(date -u +%FT%TZ) the host ends: $reason" >> /var/log/deadman.log
+kill -TERM 1
+sleep 5
+""".replace("HEARTBEAT", HEARTBEAT)
+
+
+def prepare(disk, request, host, key_text, keygen):
+    """Makes the disk unless it is there and whole; brings what may have changed up to date.
+    Returns whether it was kept."""
+    disk = pathlib.Path(disk)
+    kept = (disk / "made").exists()
+    if not kept:
+        shutil.rmtree(disk, ignore_errors=True)
+        _make(disk, host, key_text, keygen)
+    etc = disk / "etc" / "upper"
+    lines = ["127.0.0.1 localhost"] + [f"{h.address} {h.name}" for h in request.hosts]
+    (etc / "hosts").write_text("\n".join(lines) + "\n")
+    (disk / "made").touch()
+    return kept
+
+
+def _make(disk, host, key_text, keygen):
+    root, etc = disk / "root", disk / "etc" / "upper"
+    for folder in _FOLDERS:
+        (root / folder).mkdir(parents=True)
+    for name, target in MERGED.items():
+        if os.path.lexists(f"/{name}"):
+            (root / name).symlink_to(target)
+    (root / "var/run").symlink_to("/run")
+    (root / "var/lock").symlink_to("/run/lock")
+    (root / "var/tmp").chmod(0o1777)
+    (root / "root").chmod(0o700)
+    for kind in ("usr", "etc"):
+        (disk / kind / "upper").mkdir(parents=True)
+        (disk / kind / "work").mkdir()
+    for folder in _OPAQUE:
+        (etc / folder).mkdir()
+        os.setxattr(etc / folder, "trusted.overlay.opaque", b"y")
+    _write_etc(etc, host)
+    _service(etc, "sshd", _SSHD_RUN)
+    _service(etc, "deadman", _DEADMAN_RUN)
+    keygen(etc / "ssh" / "ssh_host_ed25519_key", host.name)
+    _write_home(root / "root", key_text)
+
+
+def _write_etc(etc, host):
+    (etc / "hostname").write_text(host.name + "\n")
+    (etc / "resolv.conf").write_text(f"# No names but those of /etc/hosts; {INTERNET} is outside.\n")
+    (etc / "environment").write_text(f"PATH={PATH}\n")
+    (etc / "profile").write_text(f"export PATH={PATH}\n")
+    (etc / "bash.bashrc").write_text("PS1='\\h:\\w\\$ '\n")
+    (etc / "motd").write_text("")
+    (etc / "fstab").write_text("")
+    names = [line.split(":")[0] for line in pathlib.Path("/etc/passwd").read_text().splitlines()]
+    (etc / "shadow").write_text("".join(f"{n}:*:19000:0:99999:7:::\n" for n in names))
+    (etc / "shadow").chmod(0o600)
+    for other in ("shadow-", "gshadow", "gshadow-"):
+        (etc / other).write_text("")
+        (etc / other).chmod(0o600)
+    text = _SSHD.format(address=host.address, path=PATH)
+    (etc / "ssh" / "sshd_config").write_text(text)
+
+
+def _service(etc, name, text):
+    folder = etc / "service" / name
+    folder.mkdir()
+    (folder / "run").write_text(text)
+    (folder / "run").chmod(0o755)
+    # What runit keeps about a service lies in memory and begins anew with the host.
+    (folder / "supervise").symlink_to(f"/run/runit/{name}")
+
+
+def _write_home(home, key_text):
+    (home / ".bashrc").write_text("")
+    (home / ".profile").write_text("")
+    ssh = home / ".ssh"
+    ssh.mkdir(mode=0o700)
+    (ssh / "authorized_keys").write_text(key_text)
+    (ssh / "authorized_keys").chmod(0o600)
+
+
+def give_keys(disk, private_key, known_hosts):
+    """A host with a door to the outside is where the run is driven from: it reaches all others."""
+    ssh = pathlib.Path(disk) / "root" / "root" / ".ssh"
+    fd = os.open(ssh / "id_ed25519", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(private_key)
+    (ssh / "known_hosts").write_text(known_hosts)
+    (ssh / "config").write_text(_SSH)
+
+
+def host_key(disk):
+    text = (pathlib.Path(disk) / "etc/upper/ssh/ssh_host_ed25519_key.pub").read_text()
+    return " ".join(text.split()[:2])
+
+
+def write_boot(disk, document):
+    path = pathlib.Path(disk)
+    (path / "booted.json").unlink(missing_ok=True)
+    (path / "boot.json").write_text(json.dumps(document))
+
+
+def read_booted(disk):
+    try:
+        return json.loads((pathlib.Path(disk) / "booted.json").read_text())
+    except (OSError, ValueError):
+        return None
