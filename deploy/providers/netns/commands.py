@@ -48,7 +48,7 @@ def up(document):
         _refuse_other_hosts(_read_record(request.state), request)
         lock.claim()
         pathlib.Path(request.state).mkdir(parents=True, exist_ok=True)
-        _write(pathlib.Path(request.state) / _RECORD, json.dumps(_record(document)))
+        _write(pathlib.Path(request.state) / _RECORD, json.dumps(_record(request, document)))
         fleet = Fleet(Shell(lock.fd), request)
         answer = _bring_up(fleet, wanted)
     return answer
@@ -157,6 +157,7 @@ def down(document):
         event("network", "", f"{len(names)} namespaces removed")
         _unmount(run)
         if record is not None:
+            _unmount_names(_read_file(state))
             _remove_files(state)
         left = _leftovers(run, state, record is not None)
         if left:
@@ -169,6 +170,14 @@ def _unmount(run):
     shell = Shell(os.open(os.devnull, os.O_RDONLY))
     for point in machine.mounts_from(_memory_name(run)):
         shell.run(["umount", point])
+
+
+def _unmount_names(record):
+    """The mount under the names goes when it came with this run and no run uses it any more: with
+    a name left the kernel refuses."""
+    if not record["netns_mounted"] and _netns_mounted() and not machine.namespace_names(""):
+        with contextlib.suppress(ProviderError):
+            Shell(os.open(os.devnull, os.O_RDONLY)).run(["umount", str(machine.NETNS_FOLDER)])
 
 
 def _remove_files(state):
@@ -198,16 +207,28 @@ def _leftovers(run, state, ours):
 # --- the record ---------------------------------------------------------------------------------
 
 
-def _record(document):
-    return {k: v for k, v in document.items() if v is not None}
+def _record(request, document):
+    """The request, and whether the mount that `ip netns` makes for its names was there before."""
+    before = _read_file(request.state) or {}
+    mounted = before.get("netns_mounted", _netns_mounted())
+    return {"request": document, "netns_mounted": mounted}
+
+
+def _netns_mounted():
+    return str(machine.NETNS_FOLDER) in machine.mounts_under(str(machine.NETNS_FOLDER))
+
+
+def _read_file(state):
+    try:
+        record = json.loads((pathlib.Path(state) / _RECORD).read_text())
+        return record if isinstance(record["request"]["run"], str) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _read_record(state):
-    try:
-        record = json.loads((pathlib.Path(state) / _RECORD).read_text())
-        return record if isinstance(record.get("run"), str) else None
-    except (OSError, ValueError, AttributeError):
-        return None
+    record = _read_file(state)
+    return record["request"] if record else None
 
 
 def _refuse_foreign_folder(request):

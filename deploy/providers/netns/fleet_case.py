@@ -1,0 +1,163 @@
+"""Runs the provider as its callers do, for the tests: by its standard streams only."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
+COMMAND_TIMEOUT_S = 90
+OUTSIDE = "203.0.113.254"
+
+
+class Run:
+    """One run: its request, and its state folder in a folder of its own."""
+
+    def __init__(self, name, workers=3, **more):
+        self.name = f"t{os.getpid()}{name}"
+        self.folder = tempfile.mkdtemp(prefix="baiwan-netns-", dir="/var/tmp")
+        hosts = [{"name": "control", "address": "10.0.1.11", "subnet": "control", "outside": True}]
+        for i in range(workers):
+            address = f"10.0.2.{20 + i}"
+            hosts.append({"name": f"w-{i}", "address": address, "subnet": "workers"})
+        self.request = {
+            "run": self.name,
+            "state": self.folder + "/state",
+            "network": {
+                "vpc": "10.0.0.0/16",
+                "subnets": {"control": "10.0.1.0/24", "workers": "10.0.2.0/24"},
+            },
+            "hosts": hosts,
+            "rate_mbit": 0,
+            "deadline_s": 170,
+            **more,
+        }
+        self.answer = None
+
+    def start(self, command, request=None):
+        process = subprocess.Popen(
+            [str(PROVIDER), command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        process.stdin.write(json.dumps(self.request if request is None else request))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    @staticmethod
+    def finish(process):
+        """(exit code, answer, events); every line of both streams must be JSON."""
+        out, err = process.communicate(timeout=COMMAND_TIMEOUT_S)
+        return process.returncode, json.loads(out), [json.loads(line) for line in err.splitlines()]
+
+    def call(self, command, request=None):
+        return self.finish(self.start(command, request))
+
+    def must(self, command, request=None):
+        code, answer, events = self.call(command, request)
+        if code != 0:
+            raise AssertionError(f"{command}: {code} {answer} {events}")
+        return answer
+
+    def up(self):
+        self.answer = self.must("up")
+        return self.answer
+
+    def host(self, name):
+        return next(h for h in self.answer["hosts"] if h["name"] == name)
+
+    def states(self):
+        return {h["name"]: h["state"] for h in self.must("describe")["hosts"]}
+
+    def inside(self, name, *argv, via="exec", timeout=30):
+        done = subprocess.run(
+            [*self.host(name)[via], *argv], capture_output=True, text=True, timeout=timeout, check=False
+        )
+        return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+    def listen(self, host, port):
+        """A listener in a host, or in the outside; it greets, then reads until the other end closes,
+        and says how many bytes came. Ends after a minute by itself."""
+        script = (
+            "import socket,sys\n"
+            "s=socket.create_server(('0.0.0.0',int(sys.argv[1])));s.settimeout(60)\n"
+            "print('ready',flush=True)\n"
+            "while True:\n"
+            "  c,_=s.accept();c.sendall(b'hello\\n');n=0\n"
+            "  while d:=c.recv(1<<16): n+=len(d)\n"
+            "  c.close()\n"
+        )
+        where = self.namespace(host) if host == "_outside" else self.host(host)["exec"]
+        process = subprocess.Popen(
+            [*where, "/usr/bin/python3", "-c", script, str(port)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        if process.stdout.readline().strip() != "ready":
+            raise AssertionError(f"no listener in {host}")
+        return process
+
+    def reaches(self, host, address, port):
+        script = (
+            "import socket,sys\n"
+            "s=socket.create_connection((sys.argv[1],int(sys.argv[2])),1.5)\n"
+            "s.settimeout(1.5);print(s.recv(5).decode())\n"
+        )
+        where = self.namespace(host) if host == "_outside" else self.host(host)["exec"]
+        argv = [*where, "/usr/bin/python3", "-c", script, address, str(port)]
+        return subprocess.run(argv, capture_output=True, timeout=20, check=False).returncode == 0
+
+    def namespace(self, name):
+        return ["nsenter", f"--net=/run/netns/bw.{self.name}.{name}"]
+
+    def close(self):
+        code, answer, _ = self.call("down")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if code != 0:
+            raise AssertionError(f"down: {answer}")
+
+
+def trace_of(run_name):
+    """Everything on this machine that carries the run's name."""
+    found = []
+    folder = pathlib.Path("/run/netns")
+    if folder.is_dir():
+        found += [f"namespace {n}" for n in os.listdir(folder) if run_name in n]
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if f"bw.{run_name}." in words:
+            found.append(f"process {pid} {words!r}")
+    found += [f"mount {line}" for line in mounts() if run_name in line]
+    found += [f"lock {n}" for n in os.listdir("/run/lock") if run_name in n]
+    return found
+
+
+def mounts():
+    lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    return sorted(" ".join(line.split(" ")[3:5]) + line.partition(" - ")[2] for line in lines)
+
+
+def cannot_run():
+    """Why test hosts cannot be made here, or ''."""
+    done = subprocess.run(
+        [str(PROVIDER), "check"], input="{}", capture_output=True, text=True, timeout=60, check=False
+    )
+    answer = json.loads(done.stdout)
+    if answer.get("ok"):
+        return ""
+    why = [f"{m['what']}: {m['why']} {m['package']}".strip() for m in answer.get("missing", [])]
+    return "; ".join(why) or answer.get("error", "the check failed")
+
+
+def main():
+    """Runs the tests of the calling script. 77 is ctest's word for skipped."""
+    if why := cannot_run():
+        print(f"no test hosts here: {why}", flush=True)
+        return 1 if os.environ.get("CI") == "true" else 77
+    done = unittest.main(exit=False, verbosity=2).result
+    return 0 if done.wasSuccessful() and done.testsRun > 0 else 1
