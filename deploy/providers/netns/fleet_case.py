@@ -99,14 +99,14 @@ class Run:
             raise AssertionError(f"no listener in {host}")
         return process
 
-    def reaches(self, host, address, port):
+    def reaches(self, host, address, port, limit_s=5):
         script = (
             "import socket,sys\n"
-            "s=socket.create_connection((sys.argv[1],int(sys.argv[2])),1.5)\n"
-            "s.settimeout(1.5);print(s.recv(5).decode())\n"
+            "s=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))\n"
+            "print(s.recv(5).decode())\n"
         )
         where = self.namespace(host) if host == "_outside" else self.host(host)["exec"]
-        argv = [*where, "/usr/bin/python3", "-c", script, address, str(port)]
+        argv = [*where, "/usr/bin/python3", "-c", script, address, str(port), str(limit_s)]
         return subprocess.run(argv, capture_output=True, timeout=20, check=False).returncode == 0
 
     def namespace(self, name):

@@ -41,6 +41,11 @@ def router_port(host):
     return f"v{int(host.address):08x}"
 
 
+def card_address(host):
+    """The same in every life of a host: its neighbours remember it for up to a minute."""
+    return "02:00:" + ":".join(f"{b:02x}" for b in host.address.packed)
+
+
 def remove_namespaces(shell, names):
     if names:
         shell.run(["ip", "-batch", "-"], "".join(f"netns del {n}\n" for n in names))
@@ -149,7 +154,8 @@ def connect(shell, request, hosts):
     lines = []
     for host, name in zip(hosts, names):
         port = router_port(host)
-        lines.append(f"link add name {port} type veth peer name eth0 netns {name}")
+        card = f"address {card_address(host)} netns {name}"
+        lines.append(f"link add name {port} type veth peer name eth0 {card}")
         lines.append(f"link set dev {port} master br-{host.subnet} up")
     shell.run(["ip", "-n", router, "-batch", "-"], "\n".join(lines) + "\n")
     if request.rate_mbit:

@@ -89,12 +89,12 @@ class OneRun(unittest.TestCase):
     def test_only_control_reaches_the_outside(self):
         self.listen("_outside", 8080)
         self.assertTrue(self.run_.reaches("control", OUTSIDE, 8080))
-        self.assertFalse(self.run_.reaches("w-0", OUTSIDE, 8080))
+        self.assertFalse(self.run_.reaches("w-0", OUTSIDE, 8080, 1))
         _, routes, _ = self.run_.inside("w-0", "ip", "route")
         self.assertNotIn("default", routes)
         self.run_.inside("w-0", "ip", "route", "add", "default", "via", "10.0.2.1")
         self.addCleanup(self.run_.inside, "w-0", "ip", "route", "del", "default")
-        self.assertFalse(self.run_.reaches("w-0", OUTSIDE, 8080), "a route of its own must not help")
+        self.assertFalse(self.run_.reaches("w-0", OUTSIDE, 8080, 1), "a route of its own must not help")
 
     def test_the_outside_reaches_ssh_of_control_and_nothing_else(self):
         # The outside learns a route that no internet has: the firewall alone must hold.
@@ -105,7 +105,7 @@ class OneRun(unittest.TestCase):
         public = self.run_.host("control")["public_address"]
         self.assertTrue(self.run_.reaches("_outside", public, 22))
         for address, port in ((public, 8081), ("10.0.1.11", 8081), ("10.0.2.20", 8081), ("10.0.2.20", 22)):
-            self.assertFalse(self.run_.reaches("_outside", address, port), f"{address}:{port}")
+            self.assertFalse(self.run_.reaches("_outside", address, port, 1), f"{address}:{port}")
         for host in ("control", "w-1"):  # the listener does listen
             self.assertTrue(self.run_.reaches(host, "10.0.2.20", 8081), host)
 
