@@ -103,7 +103,7 @@ class Run:
         script = (
             "import socket,sys\n"
             "s=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))\n"
-            "print(s.recv(5).decode())\n"
+            "print(s.recv(64).decode())\n"
         )
         where = self.namespace(host) if host == "_outside" else self.host(host)["exec"]
         argv = [*where, "/usr/bin/python3", "-c", script, address, str(port), str(limit_s)]
