@@ -54,6 +54,9 @@ class OneRun(unittest.TestCase):
         cls.run_ = Run("a", rate_mbit=RATE_MBIT)
         cls.addClassCleanup(cls.run_.close)
         cls.run_.up()
+        # The outside learns a route that no internet has: the firewalls alone must hold.
+        add = ["ip", "route", "add", "10.0.0.0/16", "via", "203.0.113.1"]
+        subprocess.run([*cls.run_.namespace("_outside"), *add], check=True)
 
     def listen(self, host, port):
         process = self.run_.listen(host, port)
@@ -95,11 +98,30 @@ class OneRun(unittest.TestCase):
         self.run_.inside("w-0", "ip", "route", "add", "default", "via", "10.0.2.1")
         self.addCleanup(self.run_.inside, "w-0", "ip", "route", "del", "default")
         self.assertFalse(self.run_.reaches("w-0", OUTSIDE, 8080, 1), "a route of its own must not help")
+        self.assertEqual(self.datagrams_outside(["w-0", "control"]), {"control"})
+
+    def datagrams_outside(self, senders):
+        """Which of these hosts' datagrams arrive outside: no answer has to find its way back."""
+        receive = (
+            "import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+            "s.bind(('0.0.0.0',8084));s.settimeout(30);print('ready',flush=True)\n"
+            "got=''\n"
+            "while got!='end':\n  got=s.recv(64).decode();print(got,flush=True)\n"
+        )
+        send = (
+            "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+            "[s.sendto(w.encode(),(sys.argv[1],8084)) for w in sys.argv[2:]]\n"
+        )
+        argv = [*self.run_.namespace("_outside"), "/usr/bin/python3", "-c", receive]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as receiver:
+            self.assertEqual(receiver.stdout.readline(), "ready\n")
+            for host in senders:
+                self.run_.inside(host, "/usr/bin/python3", "-c", send, OUTSIDE, host)
+            self.run_.inside("control", "/usr/bin/python3", "-c", send, OUTSIDE, "end")
+            out, _ = receiver.communicate(timeout=40)
+        return set(out.split()) - {"end"}
 
     def test_the_outside_reaches_ssh_of_control_and_nothing_else(self):
-        # The outside learns a route that no internet has: the firewall alone must hold.
-        add = ["ip", "route", "replace", "10.0.0.0/16", "via", "203.0.113.1"]
-        subprocess.run([*self.run_.namespace("_outside"), *add], check=True)
         for host in ("control", "w-0"):
             self.listen(host, 8081)
         public = self.run_.host("control")["public_address"]
@@ -108,6 +130,19 @@ class OneRun(unittest.TestCase):
             self.assertFalse(self.run_.reaches("_outside", address, port, 1), f"{address}:{port}")
         for host in ("control", "w-1"):  # the listener does listen
             self.assertTrue(self.run_.reaches(host, "10.0.2.20", 8081), host)
+
+    def test_a_hosts_own_firewall_holds_where_the_routers_is_open(self):
+        for host in ("control", "w-0"):
+            self.listen(host, 8083)
+        self.addCleanup(self.router_policy, "drop")
+        self.router_policy("accept")
+        for address, port in (("10.0.1.11", 8083), ("10.0.2.20", 8083), ("10.0.2.20", 22)):
+            self.assertFalse(self.run_.reaches("_outside", address, port, 1), f"{address}:{port}")
+        self.assertTrue(self.run_.reaches("_outside", "10.0.1.11", 22))
+
+    def router_policy(self, policy):
+        change = f"chain inet firewall forward {{ policy {policy}; }}"
+        subprocess.run([*self.run_.namespace("_router"), "nft", "add", change], check=True)
 
     def test_the_machine_gets_nothing_of_the_network(self):
         names, shown, settings = machine_network()
