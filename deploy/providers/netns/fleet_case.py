@@ -139,7 +139,7 @@ def trace_of(run_name):
 
 def mounts():
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
-    return sorted(" ".join(line.split(" ")[3:5]) + line.partition(" - ")[2] for line in lines)
+    return sorted(" ".join(line.split(" ")[3:5]) + " " + line.partition(" - ")[2] for line in lines)
 
 
 def cannot_run():
