@@ -16,6 +16,7 @@ from hosts import Fleet
 from machine import RunLock, Shell, event
 
 _RECORD = "netns.json"  # in the state folder: whose it is, and what was asked for
+_NAMES_MARK = machine.LOCK_FOLDER / "baiwan-netns-names"
 _OURS = (_RECORD, _RECORD + ".new", "network.made", "disk", "keys")
 
 
@@ -48,7 +49,8 @@ def up(document):
         _refuse_other_hosts(_read_record(request.state), request)
         lock.claim()
         pathlib.Path(request.state).mkdir(parents=True, exist_ok=True)
-        _write(pathlib.Path(request.state) / _RECORD, json.dumps(_record(request, document)))
+        _write(pathlib.Path(request.state) / _RECORD, json.dumps(document))
+        _mark_names()
         fleet = Fleet(Shell(lock.fd), request)
         answer = _bring_up(fleet, wanted)
     return answer
@@ -157,8 +159,8 @@ def down(document):
         event("network", "", f"{len(names)} namespaces removed")
         _unmount(run)
         if record is not None:
-            _unmount_names(_read_file(state))
             _remove_files(state)
+        _unmount_names()
         left = _leftovers(run, state, record is not None)
         if left:
             raise ProviderError("left over: " + "; ".join(left), command="down")
@@ -172,12 +174,23 @@ def _unmount(run):
         shell.run(["umount", point])
 
 
-def _unmount_names(record):
-    """The mount under the names goes when it came with this run and no run uses it any more: with
-    a name left the kernel refuses."""
-    if not record["netns_mounted"] and _netns_mounted() and not machine.namespace_names(""):
-        with contextlib.suppress(ProviderError):
-            Shell(os.open(os.devnull, os.O_RDONLY)).run(["umount", str(machine.NETNS_FOLDER)])
+def _names_mounted():
+    return str(machine.NETNS_FOLDER) in machine.mounts_under(str(machine.NETNS_FOLDER))
+
+
+def _mark_names():
+    """The first namespace of a machine makes `ip` mount the folder of their names. The mark says that
+    it came with one of our runs, whichever of them is the last to go."""
+    if not _names_mounted():
+        _NAMES_MARK.touch()
+
+
+def _unmount_names():
+    if _NAMES_MARK.exists() and not machine.namespace_names(""):
+        if _names_mounted():
+            with contextlib.suppress(ProviderError):  # another run has begun meanwhile: it is in use
+                Shell(os.open(os.devnull, os.O_RDONLY)).run(["umount", str(machine.NETNS_FOLDER)])
+        _NAMES_MARK.unlink(missing_ok=True)
 
 
 def _remove_files(state):
@@ -207,28 +220,12 @@ def _leftovers(run, state, ours):
 # --- the record ---------------------------------------------------------------------------------
 
 
-def _record(request, document):
-    """The request, and whether the mount that `ip netns` makes for its names was there before."""
-    before = _read_file(request.state) or {}
-    mounted = before.get("netns_mounted", _netns_mounted())
-    return {"request": document, "netns_mounted": mounted}
-
-
-def _netns_mounted():
-    return str(machine.NETNS_FOLDER) in machine.mounts_under(str(machine.NETNS_FOLDER))
-
-
-def _read_file(state):
+def _read_record(state):
     try:
         record = json.loads((pathlib.Path(state) / _RECORD).read_text())
-        return record if isinstance(record["request"]["run"], str) else None
-    except (OSError, ValueError, TypeError, KeyError):
+        return record if isinstance(record.get("run"), str) else None
+    except (OSError, ValueError, AttributeError):
         return None
-
-
-def _read_record(state):
-    record = _read_file(state)
-    return record["request"] if record else None
 
 
 def _refuse_foreign_folder(request):
