@@ -133,7 +133,7 @@ def trace_of(run_name):
         if f"bw.{run_name}." in words:
             found.append(f"process {pid} {words!r}")
     found += [f"mount {line}" for line in mounts() if run_name in line]
-    found += [f"lock {n}" for n in os.listdir("/run/lock") if run_name in n]
+    found += [f"lock {p}" for p in pathlib.Path("/run/lock").glob(f"*{run_name}*")]
     return found
 
 
