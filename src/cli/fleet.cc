@@ -58,6 +58,10 @@ void FillIn(fleet::FleetPlan* plan, bool memory_given) {
   }
   plan->workload.partitions =
       std::max(plan->workload.partitions, std::bit_ceil(fleet::CellsOf(*plan)));
+  if (plan->provider == kNetns) {
+    plan->limits.open_files = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(plan->limits.open_files, ThisMachine(".").open_files));
+  }
   if (memory_given) return;
   // A quarter more than the estimate; hosts that share a machine take no more than that.
   const std::uint64_t needed = fleet::NeedsOf(*plan).memory_bytes / 4 * 5;

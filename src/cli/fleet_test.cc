@@ -59,6 +59,11 @@ TEST_F(FleetCommandTest, APlanThatIsWrittenIsRightAndIsNeverOverwritten) {
   EXPECT_EQ(*ReadFile(file), *before);
 }
 
+TEST_F(FleetCommandTest, APlanForThisMachineKeepsToItsLimits) {
+  ASSERT_EQ(Run({"plan", "--hosts", "2", "--users-per-host", "100", "--out", file}), kDone) << err;
+  EXPECT_EQ(Run({"check", file}), kDone) << err;
+}
+
 TEST_F(FleetCommandTest, CheckTellsEveryMistakeWithTheFile) {
   ASSERT_EQ(ReplaceFile(file,
                         "run = \"a\"\nprovider = \"aws\"\n[ports]\nrelay = 9500\n"
