@@ -62,6 +62,14 @@ void FillIn(fleet::FleetPlan* plan, bool memory_given) {
     plan->limits.open_files = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(plan->limits.open_files, ThisMachine(".").open_files));
   }
+  // Not before the end; a default that is too short would have to be mended by hand each time.
+  if (plan->deadline == 0) {
+    fleet::ProviderFacts facts;
+    facts.shared = plan->provider == kNetns;
+    const Nanos hour = 3600 * kSecond;
+    const Nanos needed = fleet::TimeNeeded(*plan, facts) / 4 * 5;
+    plan->deadline = std::max(fleet::FleetPlan{}.deadline, (needed + hour - 1) / hour * hour);
+  }
   if (memory_given) return;
   // A quarter more than the estimate; hosts that share a machine take no more than that.
   const std::uint64_t needed = fleet::NeedsOf(*plan).memory_bytes / 4 * 5;
@@ -104,6 +112,7 @@ Command PlanCommand() {
           [](Args& args) {
             auto o = std::make_shared<PlanOptions>();
             o->plan.hosts.architecture = ThisArchitecture();
+            o->plan.deadline = 0;
             args.Text("--run", &o->plan.run, "its name; from the time, if not given");
             args.Text("--provider", &o->plan.provider, "where the hosts come from: netns, aws");
             args.Number("--hosts", &o->plan.hosts.count, "workers, each with a cell", 1,
@@ -115,7 +124,8 @@ Command PlanCommand() {
                         "of the hosts");
             args.Text("--memory", &o->memory,
                       "of a host's processes; from the users, if not given");
-            args.Duration("--deadline", &o->plan.deadline, "everything is destroyed by then");
+            args.Duration("--deadline", &o->plan.deadline,
+                          "everything is destroyed by then; 0: from the number of messages");
             args.Text("--budget", &o->budget, "what it may cost, like \"12.50 USD\"");
             args.Text("--out", &o->out, "the file, which must not be there yet; - for output");
             return [o] { return RunPlan(*o); };

@@ -62,6 +62,11 @@ TEST_F(FleetCommandTest, APlanThatIsWrittenIsRightAndIsNeverOverwritten) {
 TEST_F(FleetCommandTest, APlanForThisMachineKeepsToItsLimits) {
   ASSERT_EQ(Run({"plan", "--hosts", "2", "--users-per-host", "100", "--out", file}), kDone) << err;
   EXPECT_EQ(Run({"check", file}), kDone) << err;
+  // Also one that takes long.
+  const std::string large = folder.path() + "/large.toml";
+  ASSERT_EQ(Run({"plan", "--hosts", "4", "--users-per-host", "25000", "--out", large}), kDone);
+  Run({"check", large});
+  EXPECT_EQ(err.find("deadline"), std::string::npos) << err;
 }
 
 TEST_F(FleetCommandTest, CheckTellsEveryMistakeWithTheFile) {
