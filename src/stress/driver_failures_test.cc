@@ -98,7 +98,8 @@ TEST_F(DriverTest, OtherRefusalsEndTheUserAndAreNamed) {
   for (const auto& [status, code] : kinds) {
     target_ = std::make_unique<FakeTarget>(world_.node, spec_, graph_);
     const UserId victim = graph_.user(5);
-    target_->refuse = [&](UserId user, const TargetMessage& m) -> std::optional<TargetRefusal> {
+    target_->refuse = [victim, status = status, code = code](
+                          UserId user, const TargetMessage& m) -> std::optional<TargetRefusal> {
       if (user != victim || m.send_id != 7) return std::nullopt;
       return TargetRefusal{m.send_id, status, code, 0};
     };

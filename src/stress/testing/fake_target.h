@@ -151,11 +151,11 @@ class FakeTarget final : public Target {
       polled_ = Counters();
       listener_->OnAcknowledged(polled_);
     }
-    void Break(std::string_view why, Nanos retry_after) {
+    void Break(std::string_view why, Nanos pause) {
       if (!up_) return;
       SetUp(false);
-      target_.node_.loop.Post([this, alive = alive_, why = std::string(why), retry_after] {
-        if (*alive) listener_->OnDown(why, retry_after);
+      target_.node_.loop.Post([this, alive = alive_, why = std::string(why), pause] {
+        if (*alive) listener_->OnDown(why, pause);
       });
     }
     bool up() const { return up_; }
