@@ -44,7 +44,7 @@ void RoleKeys(ConfigSchema& s) {
   s.Duration("gateway.request_timeout", 5 * kSecond, "After this a request is answered with 504.",
              10 * kMillisecond, 600 * kSecond);
   s.Duration("gateway.idle_timeout", 300 * kSecond, "A connection without a request is closed.",
-             kSecond, 24 * 3600 * kSecond);
+             kSecond, Nanos{24} * 3600 * kSecond);
   s.Duration("gateway.heartbeat", 240 * kSecond, "A silent WebSocket is pinged after this.",
              kSecond, 3600 * kSecond);
   s.Endpoint("relay.listen", "127.0.0.1:11000", "Where relays of other cells connect.",
@@ -57,7 +57,7 @@ void RoleKeys(ConfigSchema& s) {
   s.Bytes("logic.window_bytes", 256 * kKiB, "Bodies of a user taken and not yet stored.", kKiB,
           64 * kMiB);
   s.Bytes("logic.max_body", 64 * kKiB, "One message.", 1, kMiB);
-  s.Int("logic.max_unacked", 16 * 1024, "Messages of a user that no friend has acknowledged.", 1,
+  s.Int("logic.max_unacked", 16'384, "Messages of a user that no friend has acknowledged.", 1,
         1'000'000);
   s.Int("logic.max_devices", 8, "Connections of one user.", 1, 1024);
   s.Int("logic.max_loads", 256, "Users being loaded at a time.", 1, 65'536);

@@ -21,7 +21,7 @@ struct Relation {
   UserId user = 0;
   UserId other = 0;
 
-  auto operator<=>(const Relation&) const = default;
+  auto operator<=>(const Relation&) const = default;  // NOLINT(modernize-use-nullptr): its own 0
 };
 
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;

@@ -1,6 +1,7 @@
 // The table at the end of a stress test.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <utility>
 
 #include "monitor/board.h"
@@ -99,10 +100,10 @@ std::string SummaryTable(const RunResult& r) {
                           o.messages_per_frame, o.in_flight, o.concurrency, o.layout));
   if (o.rate > 0) text += Row("open loop", fmt::format("{:.0f} messages/s planned", o.rate));
   text += Rule() + Tables(r) + Rule();
-  text +=
-      Pair("rate",
-           fmt::format("{} messages/s", WithCommas(static_cast<std::uint64_t>(r.rate_per_s + 0.5))),
-           "CPU", fmt::format("{:.2f} us a message", r.cpu_us_per_message));
+  text += Pair("rate",
+               fmt::format("{} messages/s",
+                           WithCommas(static_cast<std::uint64_t>(std::llround(r.rate_per_s)))),
+               "CPU", fmt::format("{:.2f} us a message", r.cpu_us_per_message));
   text += Pair("memory", Mib(r.peak_rss_mib) + " at the peak", "disk",
                Mib(static_cast<double>(r.disk_bytes) / (1 << 20)));
   text += Pair("re-sent", fmt::format("{:.2f} % of deliveries", r.resent_share * 100), "steal",

@@ -203,7 +203,8 @@ void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wir
                   "the disk of this cell is nearly full");
   }
   if (open_->messages() >= options_.max_batch_messages ||
-      open_->bytes() >= options_.max_batch_bytes || r.waiters.size() >= options_.max_parked * 8) {
+      open_->bytes() >= options_.max_batch_bytes ||
+      r.waiters.size() >= std::size_t{options_.max_parked} * 8) {
     return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_OVERLOADED);
   }
   const mailbox::Submission s = ToSubmission(r.user.id(), submit);

@@ -1,5 +1,6 @@
 #include "cell/testing/openapi.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -85,7 +86,8 @@ std::string OpenApi::Target(const Operation& op,
       EXPECT_NE(target.find(part), std::string::npos) << op.path << " has no " << part;
       target.replace(target.find(part), part.size(), value);
     } else if (parameter.value("required", false) || given != instead.end()) {
-      query += (query.empty() ? "?" : "&") + name + "=" + value;
+      query += query.empty() ? "?" : "&";
+      query.append(name).append("=").append(value);
     }
   }
   EXPECT_EQ(target.find('{'), std::string::npos) << target << ": a part is not described";
@@ -156,7 +158,8 @@ std::vector<std::string> OpenApi::Wrong(const json& reference, const json& value
   const json& schema = Resolve(reference);
   std::vector<std::string> wrong;
   for (const auto& [keyword, meaning] : schema.items()) {
-    if (kKnown.count(keyword) == 0) wrong.push_back(where + ": what does " + keyword + " mean?");
+    if (kKnown.count(keyword) != 0) continue;
+    wrong.push_back(fmt::format("{}: what does {} mean?", where, keyword));
   }
   if (schema.contains("oneOf")) {
     const auto& choices = schema["oneOf"];
@@ -208,7 +211,7 @@ void OpenApi::WrongObject(const json& schema, const json& value, const std::stri
   const json properties = schema.value("properties", json::object());
   const json others = schema.value("additionalProperties", json(true));
   for (const auto& [name, field] : value.items()) {
-    const std::string inside = where + "." + name;
+    const std::string inside = fmt::format("{}.{}", where, name);
     std::vector<std::string> inner;
     if (properties.contains(name)) {
       inner = Wrong(properties[name], field, inside);

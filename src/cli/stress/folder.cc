@@ -71,7 +71,8 @@ Result<std::unique_ptr<RunFolder>, std::string> RunFolder::Make(const std::strin
   std::string path;
   const std::string name = TimeName();
   for (int n = 1; n < 100 && path.empty(); ++n) {  // others may start in the same second
-    const std::string tried = n == 1 ? all + "/" + name : fmt::format("{}/{}-{}", all, name, n);
+    const std::string tried =
+        n == 1 ? fmt::format("{}/{}", all, name) : fmt::format("{}/{}-{}", all, name, n);
     if (fs::create_directory(tried, error)) path = tried;
     if (error) return wrong(error.message());
   }

@@ -119,6 +119,7 @@ class MemoryKv final : public Kv {
       // Everything of this object is done with before the first callback, which may end it.
       std::vector<Waiting> group = std::exchange(group_, {});
       std::vector<KvError> results;
+      results.reserve(group.size());
       for (const Waiting& commit : group) results.push_back(ApplyNow(commit.writes));
       if (failed_ == KvError::kNone) ++stats_.syncs;
       if (!queue_.empty()) BeginGroup();

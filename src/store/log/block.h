@@ -99,7 +99,8 @@ struct SectionOwner {
   UserId user = 0;
 
   bool operator==(const SectionOwner&) const = default;
-  auto operator<=>(const SectionOwner&) const = default;
+  auto operator<=>(const SectionOwner&) const =
+      default;  // NOLINT(modernize-use-nullptr): its own 0
 };
 SectionOwner OwnerOf(std::string_view payload);
 
