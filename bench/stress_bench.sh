@@ -15,7 +15,7 @@ program=build/release/baiwan
 
 # key | name | options
 rows=(
-  "ws-8|WebSocket, 8 a frame|--rounds 6 --messages-per-frame 8"
+  "ws-8|WebSocket, 8 a frame|--rounds 7 --messages-per-frame 8"
   "http|HTTP, one request a message|--protocol http --rounds 1"
   "ws-1|WebSocket, 1 a frame|--rounds 5 --messages-per-frame 1"
   "ws-64|WebSocket, 64 a frame, 256 in flight|--rounds 8 --messages-per-frame 64 --in-flight 256"
