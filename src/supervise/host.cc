@@ -11,6 +11,7 @@
 #include "base/toml.h"
 #include "base/units.h"
 #include "supervise/supervisor.h"
+#include "supervise/usage_file.h"
 
 namespace baiwan::supervise {
 namespace {
@@ -169,6 +170,7 @@ HostPlan ReadPlan(const toml::table& table, std::string_view file,
   HostPlan plan;
   TableReader reader(table, file, "", errors);
   reader.Time("stop_within", &plan.stop_within);
+  reader.Text("usage", &plan.usage);
   const toml::node* children = reader.Node("child");
   reader.RefuseTheRest();
   if (children == nullptr) {
@@ -249,6 +251,7 @@ int RunHost(const HostPlan& plan, StopSignals& signals, Log& log) {
     const bool bad = event.kind == EventKind::kGaveUp || event.kind == EventKind::kKilled;
     log.Write(bad ? LogLevel::kError : LogLevel::kInfo, event.text);
   }});
+  UsageFile usage(plan.usage);
   bool good = true;
   for (const ChildSpec& spec : plan.children) {
     if (const auto error = supervisor.Start(spec)) {
@@ -263,8 +266,10 @@ int RunHost(const HostPlan& plan, StopSignals& signals, Log& log) {
       log.Info("signal {}: stopping {} children", signal, plan.children.size());
       break;
     }
+    if (const auto wrong = usage.KeepNowAndThen(supervisor.Snapshot())) log.Warn("{}", *wrong);
   }
   const bool stopped = StopHost(supervisor, plan, signals, log);
+  if (const auto wrong = usage.Keep(supervisor.Snapshot())) log.Warn("{}", *wrong);
   return good && stopped && !given_up ? 0 : 2;
 }
 

@@ -2,6 +2,7 @@
 // until it is asked to stop.
 //
 //   stop_within = "30s"              # for all of them together
+//   usage = "usage.json"             # what the children cost, kept over all lives of this process
 //   [[child]]
 //   name = "registry"
 //   command = ["baiwan", "registry", "--config", "registry.toml"]
@@ -35,6 +36,7 @@ namespace baiwan::supervise {
 
 struct HostPlan {
   Nanos stop_within = 30 * kSecond;
+  std::string usage;                // file; empty: none
   std::vector<ChildSpec> children;  // at most 1,000; started in this order
 };
 

@@ -8,10 +8,12 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/file.h"
 #include "base/testing/temp_folder.h"
+#include "supervise/usage_file.h"
 
 namespace baiwan::supervise {
 namespace {
@@ -160,6 +162,29 @@ TEST_F(RunHostTest, ItEndsWhenAllHaveEndedAndSaysWhetherThatWasWell) {
   missing.argv = {"/no/such/program"};
   plan.children = {Shell("sleeps", "exec sleep 1000"), missing};
   EXPECT_EQ(ExitCode(Fork(plan)), 2);
+}
+
+TEST_F(RunHostTest, WhatChildrenCostIsKeptAndAddedToByTheNextLife) {
+  HostPlan plan;
+  plan.usage = dir_ + "/usage.json";
+  plan.children = {Shell("busy", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")};
+  plan.children[0].restart = Restart::kNever;
+  EXPECT_EQ(ExitCode(Fork(plan)), 0);
+  const auto once = ReadUsage(plan.usage);
+  ASSERT_TRUE(once.ok()) << once.error();
+  const KeptUsage first = once->at("busy");
+  EXPECT_GT(first.usage.cpu_us(), 0u);
+  EXPECT_GT(first.usage.max_rss_kib, 0u);
+  EXPECT_EQ(first.runs, 1u);
+  EXPECT_EQ(ExitCode(Fork(plan)), 0);
+  const auto twice = ReadUsage(plan.usage);
+  ASSERT_TRUE(twice.ok());
+  EXPECT_GT(twice->at("busy").usage.cpu_us(), first.usage.cpu_us());
+  EXPECT_EQ(twice->at("busy").runs, 2u);
+  std::ofstream(plan.usage) << "torn";
+  EXPECT_FALSE(ReadUsage(plan.usage).ok());
+  EXPECT_EQ(ExitCode(Fork(plan)), 0);  // counts anew
+  EXPECT_EQ(ReadUsage(plan.usage)->at("busy").runs, 1u);
 }
 
 }  // namespace
