@@ -117,11 +117,12 @@ TEST(FleetCheck, FurtherCellsOfAHostCountWithTheirPorts) {
   FleetPlan plan = Good();
   plan.hosts.count = 6;
   plan.roles = {"role", 1, 4, 1};
-  plan.ports.load = 9503;  // gateways are at 9500 … 9503
-  EXPECT_THAT(ErrorsOf(plan), HasSubstr("ports.load: port 9503 on worker-000"));
-  plan.ports.load = 9504;
+  plan.ports.relay = 9003;  // relays are at 9003 … 9006
+  plan.ports.ops = 9006;
+  EXPECT_THAT(ErrorsOf(plan), HasSubstr("port 9006 on worker-005"));
+  plan.ports.ops = 9007;
   EXPECT_EQ(ErrorsOf(plan), "");
-  plan.ports.load = 65'533;
+  plan.ports.gateway = 65'533;
   EXPECT_THAT(ErrorsOf(plan), HasSubstr("beyond 65535"));
 }
 

@@ -51,7 +51,8 @@ class Maker {
       : p_(plan), paths_(paths), spec_(WorkloadOf(plan)) {
     host_.name = name;
     host_.address = FormatAddress(address);
-    host_.folders = {"config", "logs"};
+    host_.folders = {"config", "logs", "results"};
+    host_.collect = {"logs", "results"};
     registry_ = At(FormatAddress(ControlAddress(plan)), p_.ports.registry);
   }
 
@@ -70,9 +71,7 @@ class Maker {
                     "--expect",     std::to_string(ProcessesOf(p_)),
                     kInsecure};
     servers_.push_back(std::move(monitor));
-    host_.verify = {paths_.program, "verify", "--through-api", registry_, "--json"};
-    Append(&host_.verify, WorkloadArgv(spec_));
-    host_.results.push_back("series.jsonl");
+    host_.collect.emplace_back("series.jsonl");
     return Finish();
   }
 
@@ -80,6 +79,7 @@ class Maker {
     share_ = p_.limits.memory / (1 + (job.has_load() ? job.count : 0));
     Server(job);
     for (std::uint32_t i = 0; job.has_load() && i < job.count; ++i) Load(job.first + i, i);
+    if (job.has_store()) Verify(job);
     return Finish();
   }
 
@@ -138,6 +138,22 @@ class Maker {
     host_.imports.push_back(std::move(argv));
   }
 
+  void Verify(const Job& job) {
+    host_.share = "verify.share";
+    host_.verify = {paths_.program,
+                    "verify",
+                    "--json",
+                    "--own",
+                    fmt::format("{}-{}", job.first, job.first + job.count - 1),
+                    "--share-out",
+                    Path(host_.share)};
+    for (const std::string& store : host_.stores) Append(&host_.verify, {"--store", Path(store)});
+    for (const std::string& ledger : host_.ledgers) {
+      Append(&host_.verify, {"--ledger", Path(ledger)});
+    }
+    Append(&host_.verify, WorkloadArgv(spec_));
+  }
+
   void Load(CellId cell, std::uint32_t place) {
     const std::string name = fmt::format("drive-{}", cell);
     const std::string ledger = fmt::format("ledgers/cell-{}", cell);
@@ -165,15 +181,15 @@ class Maker {
     Add(name, settings, "drive", more,
         {.restart = "on-failure", .stop_deadline = 10 * kSecond, .stage = 5});
     host_.ledgers.push_back(ledger);
-    host_.results.push_back(result);
-    if (place == 0) Append(&host_.folders, {"ledgers", "results"});
+    if (place == 0) host_.folders.emplace_back("ledgers");
   }
 
-  std::string HostToml(const std::vector<Child>& children) const {
+  std::string HostToml(const std::vector<Child>& children, const char* usage) const {
     Nanos longest = 0;
     for (const Child& child : children) longest = std::max(longest, child.stop_deadline);
     // Stages stop one after the other.
-    std::string text = fmt::format("stop_within = {}\n", Quoted(FormatDuration(2 * longest)));
+    std::string text = fmt::format("stop_within = {}\nusage = {}\n",
+                                   Quoted(FormatDuration(2 * longest)), Quoted(Path(usage)));
     for (const Child& child : children) {
       text += fmt::format(
           "\n[[child]]\nname = {}\ncommand = {}\nlog = {}\nrestart = {}\nstop_deadline = {}\n"
@@ -185,10 +201,10 @@ class Maker {
   }
 
   HostFiles Finish() {
-    host_.files["host.toml"] = HostToml(servers_);
+    host_.files["host.toml"] = HostToml(servers_, "results/usage-servers.json");
     host_.serve = {paths_.program, "supervise", "--config", Path("host.toml")};
     if (!loads_.empty()) {
-      host_.files["load.toml"] = HostToml(loads_);
+      host_.files["load.toml"] = HostToml(loads_, "results/usage-load.json");
       host_.load = {paths_.program, "supervise", "--config", Path("load.toml")};
     }
     return std::move(host_);
@@ -214,6 +230,13 @@ std::vector<HostFiles> FilesOf(const FleetPlan& plan, const HostPaths& paths) {
     all.push_back(maker.Worker(JobOf(plan, i)));
   }
   return all;
+}
+
+Argv JoinOf(const FleetPlan& plan, const HostPaths& paths, const std::vector<std::string>& shares) {
+  Argv argv = {paths.program, "verify", "--json"};
+  for (const std::string& share : shares) Append(&argv, {"--join", share});
+  Append(&argv, WorkloadArgv(WorkloadOf(plan)));
+  return argv;
 }
 
 std::uint32_t ProcessesOf(const FleetPlan& plan) {

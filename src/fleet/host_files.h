@@ -3,8 +3,8 @@
 //
 // On a host everything is in one folder: config/NAME.toml, host.toml (the servers), load.toml (the
 // load clients, a service of their own so that they start last and end first), and, made there,
-// link.secret, logs, stores, ledgers, results and series.jsonl. The secret is not made here: it
-// travels with the files, mode 0600, and is in no plan.
+// link.secret, logs, stores, ledgers, results, series.jsonl and verify.share. The secret is not
+// made here: it travels with the files, mode 0600, and is in no plan.
 //
 // Pure; any thread. Requires a plan that CheckPlan found nothing wrong with.
 #pragma once
@@ -33,14 +33,18 @@ struct HostFiles {
   std::vector<Argv> imports;         // each loads one store; any order, none in the control host
   Argv serve;                        // the service of the servers
   Argv load;                         // the service of the load clients; may be empty
-  Argv verify;                       // only on the control host, while the servers run
-  std::vector<std::string> stores;   // relative; what verify and collect look for
-  std::vector<std::string> ledgers;
-  std::vector<std::string> results;
+  Argv verify;                       // of its own share, when the servers have stopped; or empty
+  std::string share;                 // what verify writes; relative; or empty
+  std::vector<std::string> stores;   // relative
+  std::vector<std::string> ledgers;  // likewise
+  std::vector<std::string> collect;  // files and folders that are brought home; likewise
 };
 
 // The control host first, then the workers by number.
 std::vector<HostFiles> FilesOf(const FleetPlan& plan, const HostPaths& paths);
+
+// Puts the shares of all workers together and compares what they say of each other.
+Argv JoinOf(const FleetPlan& plan, const HostPaths& paths, const std::vector<std::string>& shares);
 
 // Processes that should be there while users play, for "alive of expected".
 std::uint32_t ProcessesOf(const FleetPlan& plan);

@@ -49,8 +49,8 @@ TEST(HostFiles, TheControlHostWatchesAndTheWorkersServe) {
   EXPECT_EQ(After(control.children[1].argv, "--listen"), "10.0.1.11:8000");
   EXPECT_THAT(hosts[0].load, IsEmpty());
   EXPECT_THAT(hosts[0].imports, IsEmpty());
-  EXPECT_EQ(After(hosts[0].verify, "--through-api"), "10.0.1.11:8089");
-  EXPECT_EQ(After(hosts[0].verify, "--cells"), "4");
+  EXPECT_THAT(hosts[0].verify, IsEmpty());
+  EXPECT_THAT(hosts[0].collect, Contains("series.jsonl"));
 
   EXPECT_EQ(hosts[4].name, "worker-003");
   EXPECT_EQ(hosts[4].address, "10.0.2.23");
@@ -63,7 +63,14 @@ TEST(HostFiles, TheControlHostWatchesAndTheWorkersServe) {
   const std::string& settings = hosts[4].files.at("config/cell-3.toml");
   EXPECT_THAT(settings, HasSubstr("gateway.http = \"10.0.2.23:9500\"\n"));
   EXPECT_THAT(settings, HasSubstr("registry.endpoint = \"10.0.1.11:8089\"\n"));
-  EXPECT_THAT(hosts[4].verify, IsEmpty());
+  EXPECT_EQ(After(hosts[4].verify, "--own"), "3-3");
+  EXPECT_EQ(After(hosts[4].verify, "--cells"), "4");
+  EXPECT_EQ(After(hosts[4].verify, "--store"), "/var/lib/baiwan/night-7/stores/cell-3");
+  EXPECT_EQ(After(hosts[4].verify, "--ledger"), "/var/lib/baiwan/night-7/ledgers/cell-3");
+  EXPECT_EQ(After(hosts[4].verify, "--share-out"), "/var/lib/baiwan/night-7/verify.share");
+  const Argv join = JoinOf(FleetPlan{}, kPaths, {"a.share", "b.share"});
+  EXPECT_EQ(After(join, "--join"), "a.share");
+  EXPECT_EQ(After(join, "--users-per-cell"), "1000");
   EXPECT_THAT(hosts[4].serve, ElementsAre("/opt/b/baiwan", "supervise", "--config",
                                           "/var/lib/baiwan/night-7/host.toml"));
 }
@@ -103,13 +110,16 @@ TEST(HostFiles, RolesOnHostsOfTheirOwnServeTheirCells) {
   EXPECT_THAT(two, HasSubstr("cell.first = 1\ncell.count = 2\n"));
   EXPECT_THAT(two, HasSubstr("cell.roles = [\"gateway\"]"));
   EXPECT_THAT(two, Not(HasSubstr("store.path")));
-  const auto load = Parsed(hosts[2], "load.toml");
-  ASSERT_EQ(load.children.size(), 2u);
-  EXPECT_THAT(hosts[2].files.at("config/drive-2.toml"), HasSubstr("10.0.2.21:9101"));
-  EXPECT_EQ(hosts[3].imports.size(), 1u);
-  EXPECT_EQ(hosts[3].files.count("load.toml"), 0u);
+  // Users play where their store is.
+  EXPECT_EQ(hosts[2].files.count("load.toml"), 0u);
+  EXPECT_EQ(hosts[4].imports.size(), 1u);
+  const auto load = Parsed(hosts[4], "load.toml");
+  ASSERT_EQ(load.children.size(), 1u);
+  EXPECT_THAT(hosts[4].files.at("config/drive-1.toml"), HasSubstr("10.0.2.23:9100"));
+  EXPECT_EQ(After(hosts[4].verify, "--own"), "1-1");
   EXPECT_THAT(hosts[7].files.at("config/relay-1.toml"), HasSubstr("relay.listen"));
   EXPECT_THAT(hosts[7].imports, IsEmpty());
+  EXPECT_THAT(hosts[7].verify, IsEmpty());
 }
 
 TEST(HostFiles, AsManyProcessesAreExpectedAsAreRun) {

@@ -15,7 +15,8 @@ Step StepAt(std::size_t i) { return static_cast<Step>(i); }
 
 // What is still done after giving up.
 bool CleansUp(Step step) {
-  return step == Step::kStop || step == Step::kCollect || step == Step::kDown;
+  return step == Step::kStop || step == Step::kCollect || step == Step::kReport ||
+         step == Step::kDown;
 }
 
 Task* FindTask(Journey* journey, Step step, std::string_view host) {
@@ -43,6 +44,8 @@ bool HasWork(const Journey& journey, Step step, std::string_view host) {
       return Begun(journey, Step::kStart, host) || Begun(journey, Step::kRun, host);
     case Step::kCollect:
       return Begun(journey, Step::kDeploy, host);
+    case Step::kReport:  // a mismatch is what a report is read for
+      return Begun(journey, Step::kVerify, host);
     case Step::kDown:
       return Begun(journey, Step::kUp, host);
     default:
@@ -54,14 +57,6 @@ std::int64_t RetryAt(const Journey& journey, const Task& task) {
   std::int64_t pause = journey.retry_after_ms;
   for (std::uint32_t i = 1; i < task.attempts && pause < kLongestPauseMs; ++i) pause *= 2;
   return task.ended_ms + std::min(pause, kLongestPauseMs);
-}
-
-// The first step that is not settled; nothing if all are.
-std::optional<Step> Current(const Journey& journey) {
-  for (std::size_t i = 0; i < kSteps; ++i) {
-    if (!Settled(journey, StepAt(i))) return StepAt(i);
-  }
-  return std::nullopt;
 }
 
 // Ends what is under way and leaves out what has not begun, where `leave_out` says so.
@@ -99,7 +94,7 @@ void GiveUpIfAHostFailedForGood(Journey* journey, std::int64_t now_ms) {
 }
 
 void KeepDeadline(Journey* journey, std::int64_t now_ms) {
-  const auto step = Current(*journey);
+  const auto step = CurrentStep(*journey);
   if (journey->deadline_ms == 0 || now_ms < journey->deadline_ms || !step || *step == Step::kDown) {
     return;
   }
@@ -115,6 +110,13 @@ const char* NameOf(Step step) {
                                                       "import", "start",   "run",    "stop",
                                                       "verify", "collect", "report", "down"};
   return kNames[static_cast<std::size_t>(step)];
+}
+
+std::optional<Step> StepNamed(std::string_view name) {
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    if (name == NameOf(StepAt(i))) return StepAt(i);
+  }
+  return std::nullopt;
 }
 
 const char* NameOf(State state) {
@@ -137,8 +139,7 @@ Journey NewJourney(std::string run, const std::vector<std::string>& workers, std
   for (std::size_t i = 0; i < kSteps; ++i) {
     const Step step = StepAt(i);
     const bool control = step != Step::kImport && step != Step::kRun;
-    const bool alone = step == Step::kPlan || step == Step::kPackage || step == Step::kVerify ||
-                       step == Step::kReport;
+    const bool alone = step == Step::kPlan || step == Step::kPackage || step == Step::kReport;
     if (control && step != Step::kDown) journey.of(step).push_back({kControl});
     for (const std::string& host : workers) {
       if (!alone) journey.of(step).push_back({host});
@@ -152,7 +153,7 @@ Journey NewJourney(std::string run, const std::vector<std::string>& workers, std
 Action Next(Journey* journey, std::int64_t now_ms) {
   GiveUpIfAHostFailedForGood(journey, now_ms);
   KeepDeadline(journey, now_ms);
-  const auto step = Current(*journey);
+  const auto step = CurrentStep(*journey);
   if (!step) return {};
   Action action{Action::kWait, *step, {}, 0};
   for (const Task& task : journey->of(*step)) {
@@ -170,7 +171,7 @@ Action Next(Journey* journey, std::int64_t now_ms) {
 
 bool Begin(Journey* journey, Step step, std::string_view host, std::int64_t now_ms) {
   Task* task = FindTask(journey, step, host);
-  if (task == nullptr || Current(*journey) != step) return false;
+  if (task == nullptr || CurrentStep(*journey) != step) return false;
   const bool again = task->state == State::kFailed && !ForGood(*journey, *task);
   if (task->state != State::kNotBegun && !again) return false;
   if (task->attempts + task->interruptions == 0) task->began_ms = now_ms;
@@ -221,7 +222,7 @@ void Interrupted(Journey* journey, std::int64_t now_ms) {
 bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std::string& why,
               std::int64_t now_ms) {
   Task* up = FindTask(journey, Step::kUp, host);
-  const auto current = Current(*journey);
+  const auto current = CurrentStep(*journey);
   if (up == nullptr || up->state != State::kDone || !current || *current >= Step::kStop) {
     return false;
   }
@@ -251,6 +252,13 @@ void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms) {
            });
 }
 
+std::optional<Step> CurrentStep(const Journey& journey) {
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    if (!Settled(journey, StepAt(i))) return StepAt(i);
+  }
+  return std::nullopt;
+}
+
 bool Settled(const Journey& journey, Step step) {
   const auto& tasks = journey.of(step);
   return std::all_of(tasks.begin(), tasks.end(), [&](const Task& task) {
@@ -269,7 +277,7 @@ std::vector<std::string> HostsLeft(const Journey& journey) {
 }
 
 Outcome OutcomeOf(const Journey& journey) {
-  if (Current(journey)) return Outcome::kUnderWay;
+  if (CurrentStep(journey)) return Outcome::kUnderWay;
   const auto done = [](const auto& tasks) {
     return std::all_of(tasks.begin(), tasks.end(),
                        [](const Task& task) { return task.state == State::kDone; });

@@ -12,8 +12,8 @@
 //
 // The rules: a step begins when the one before it is settled on all hosts. What failed is tried
 // again, after a pause that doubles, `max_attempts` times; then the journey gives up, names the
-// host, stops and collects where that was begun, and destroys what `up` has begun. Past the
-// deadline it only destroys. What is done is never done again; what was under way when the
+// host, stops, collects and reports where that was begun, and destroys what `up` has begun. Past
+// the deadline it only destroys. What is done is never done again; what was under way when the
 // controller died is, so each step must stand being repeated.
 //
 // Threads: a value; one thread at a time. Pure, but for SaveJourney and LoadJourney, which block.
@@ -49,6 +49,7 @@ enum class Step : std::uint8_t {
 };
 inline constexpr std::size_t kSteps = 12;
 const char* NameOf(Step step);
+std::optional<Step> StepNamed(std::string_view name);
 
 enum class State : std::uint8_t { kNotBegun, kUnderWay, kDone, kFailed, kSkipped };
 const char* NameOf(State state);
@@ -94,8 +95,8 @@ struct Journey {
   bool operator==(const Journey&) const = default;
 };
 
-// plan, package, verify and report happen on the control host, import and run on the workers, the
-// rest on all of them.
+// plan, package and report happen on the control host, import and run on the workers, the rest on
+// all of them. (Workers verify their own share, the control host puts the shares together.)
 Journey NewJourney(std::string run, const std::vector<std::string>& workers, std::int64_t now_ms);
 
 struct Action {
@@ -121,6 +122,8 @@ bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std
               std::int64_t now_ms);
 void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms);
 
+// The first step that is not settled; nothing if all are.
+std::optional<Step> CurrentStep(const Journey& journey);
 // Done, or skipped, or failed for good, on all hosts.
 bool Settled(const Journey& journey, Step step);
 // Hosts that `down` still has to destroy: everything that `up` has begun, even if it failed.

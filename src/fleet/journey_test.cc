@@ -95,7 +95,7 @@ TEST(FleetJourney, WithoutTroubleEveryStepIsDoneOnceInOrder) {
   Controller c;
   ASSERT_TRUE(c.Run());
   EXPECT_EQ(OutcomeOf(c.journey), Outcome::kVerified);
-  EXPECT_EQ(c.worked.size(), 4u + 2 * 3 + 6 * 4);
+  EXPECT_EQ(c.worked.size(), 3u + 2 * 3 + 7 * 4);
   for (const auto& [what, times] : c.worked) EXPECT_EQ(times, 1) << what;
   std::int64_t last = 0;
   for (const auto& tasks : c.journey.steps) {
@@ -177,6 +177,23 @@ TEST(FleetJourney, WhatFailsAtFirstIsTriedAgainAfterAPauseThatDoubles) {
   EXPECT_EQ(task->attempts, 3u);
   EXPECT_GE(task->ended_ms - task->began_ms, 2000 + 4000);
   EXPECT_EQ(c.worked["start worker-001"], 1);  // not those that were done
+}
+
+TEST(FleetJourney, AMismatchIsCollectedAndReportedBeforeAllIsDestroyed) {
+  Journey j = NewJourney("r", kWorkers, 0);
+  DoUntil(Step::kVerify, &j);
+  ASSERT_TRUE(Begin(&j, Step::kVerify, "control", 3));
+  ASSERT_TRUE(Fail(&j, Step::kVerify, "control", {"2 messages lost", "", "", true}, 4));
+  for (const Step step : {Step::kCollect, Step::kReport, Step::kDown}) {
+    const Action action = Next(&j, 5);
+    ASSERT_EQ(action.step, step) << NameOf(action.step);
+    for (const std::string& host : action.hosts) {
+      ASSERT_TRUE(Begin(&j, step, host, 5));
+      ASSERT_TRUE(Done(&j, step, host, 6));
+    }
+  }
+  EXPECT_EQ(Next(&j, 7).kind, Action::kEnded);
+  EXPECT_EQ(OutcomeOf(j), Outcome::kFailed);
 }
 
 TEST(FleetJourney, AFinalFailureIsNotTriedAgain) {

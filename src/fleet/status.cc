@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace baiwan::fleet {
 namespace {
@@ -26,55 +27,72 @@ std::string Tail(const std::string& log) {
 std::string Failures(const Journey& journey) {
   std::string out;
   for (std::size_t i = 0; i < kSteps; ++i) {
-    for (const Task& task : journey.steps[i]) {
-      if (task.state != State::kFailed) continue;
-      out += fmt::format("{}: {} failed (attempt {} of {}): {}\n", task.host,
-                         NameOf(static_cast<Step>(i)), task.attempts, journey.max_attempts,
-                         task.failure.why);
-      if (!task.failure.command.empty()) out += "  command: " + task.failure.command + "\n";
-      out += Tail(task.failure.log_tail);
+    const auto step = static_cast<Step>(i);
+    for (const Task& task : journey.of(step)) {
+      if (task.state == State::kFailed) out += FailureText(journey, step, task);
     }
   }
   return out;
 }
 
-std::string StepLine(const Journey& journey, Step step, std::int64_t now_ms) {
-  const auto& tasks = journey.of(step);
-  std::size_t count[5] = {};
+struct Tally {
+  std::array<std::size_t, 5> count{};
   std::int64_t began = 0;
   std::int64_t ended = 0;
-  for (const Task& task : tasks) {
-    ++count[static_cast<std::size_t>(task.state)];
-    if (task.began_ms > 0 && (began == 0 || task.began_ms < began)) began = task.began_ms;
-    ended = std::max(ended, task.ended_ms);
+
+  explicit Tally(const std::vector<Task>& tasks) {
+    for (const Task& task : tasks) {
+      ++count[static_cast<std::size_t>(task.state)];
+      if (task.began_ms > 0 && (began == 0 || task.began_ms < began)) began = task.began_ms;
+      ended = std::max(ended, task.ended_ms);
+    }
   }
-  const auto of = [&](State state) { return count[static_cast<std::size_t>(state)]; };
-  State state = State::kUnderWay;
-  if (of(State::kDone) == tasks.size()) state = State::kDone;
-  if (of(State::kSkipped) == tasks.size()) state = State::kSkipped;
-  if (of(State::kNotBegun) == tasks.size()) state = State::kNotBegun;
-  if (of(State::kFailed) > 0) state = State::kFailed;
-  if (state == State::kUnderWay && Settled(journey, step)) state = State::kDone;
-  std::string line = fmt::format("{:<9} {:<10} {:>4} of {:<4}", NameOf(step), NameOf(state),
-                                 of(State::kDone), tasks.size());
-  if (began > 0) {
-    const bool going = of(State::kUnderWay) > 0;
-    const auto ms = static_cast<double>((going ? now_ms : ended) - began);
+  std::size_t of(State state) const { return count[static_cast<std::size_t>(state)]; }
+};
+
+}  // namespace
+
+std::string FailureText(const Journey& journey, Step step, const Task& task) {
+  std::string out = fmt::format("{}: {} failed (attempt {} of {}): {}\n", task.host, NameOf(step),
+                                task.attempts, journey.max_attempts, task.failure.why);
+  if (!task.failure.command.empty()) out += "  command: " + task.failure.command + "\n";
+  return out + Tail(task.failure.log_tail);
+}
+
+State StepIsOf(const Journey& journey, Step step) {
+  const auto& tasks = journey.of(step);
+  const Tally tally(tasks);
+  if (tally.of(State::kFailed) > 0) return State::kFailed;
+  for (const State state : {State::kDone, State::kSkipped, State::kNotBegun}) {
+    if (tally.of(state) == tasks.size()) return state;
+  }
+  return Settled(journey, step) ? State::kDone : State::kUnderWay;
+}
+
+std::string StepText(const Journey& journey, Step step, std::int64_t now_ms) {
+  const auto& tasks = journey.of(step);
+  const Tally tally(tasks);
+  std::string line =
+      fmt::format("{:<9} {:<10} {:>4} of {:<4}", NameOf(step), NameOf(StepIsOf(journey, step)),
+                  tally.of(State::kDone), tasks.size());
+  if (tally.began > 0) {
+    const bool going = tally.of(State::kUnderWay) > 0;
+    const auto ms = static_cast<double>((going ? now_ms : tally.ended) - tally.began);
     line += fmt::format(" {:>9.1f} s", std::max(0.0, ms / 1000));
   }
   for (const State s : {State::kFailed, State::kUnderWay, State::kSkipped}) {
-    if (of(s) > 0 && of(s) < tasks.size()) line += fmt::format("   {} {}", of(s), NameOf(s));
+    if (tally.of(s) > 0 && tally.of(s) < tasks.size()) {
+      line += fmt::format("   {} {}", tally.of(s), NameOf(s));
+    }
   }
   while (line.back() == ' ') line.pop_back();
   return line + "\n";
 }
 
-}  // namespace
-
 std::string StatusText(const Journey& journey, std::int64_t now_ms) {
   std::string out = Failures(journey);
   for (std::size_t i = 0; i < kSteps; ++i) {
-    out += StepLine(journey, static_cast<Step>(i), now_ms);
+    out += StepText(journey, static_cast<Step>(i), now_ms);
   }
   const auto left = HostsLeft(journey);
   switch (OutcomeOf(journey)) {

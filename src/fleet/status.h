@@ -19,4 +19,10 @@ namespace baiwan::fleet {
 //   failed: deploy failed on worker-002 after 3 attempts: no route to host
 std::string StatusText(const Journey& journey, std::int64_t now_ms);
 
+// Its parts, each ending with a newline.
+std::string StepText(const Journey& journey, Step step, std::int64_t now_ms);
+std::string FailureText(const Journey& journey, Step step, const Task& task);
+// Of a step as a whole.
+State StepIsOf(const Journey& journey, Step step);
+
 }  // namespace baiwan::fleet

@@ -1,4 +1,6 @@
-// `baiwan fleet`: the plan of a run across hosts, its check, and how far a run has come.
+// `baiwan fleet plan`, and the check of a plan.
+#include "fleet/plan.h"
+
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -11,12 +13,9 @@
 
 #include "base/file.h"
 #include "base/units.h"
-#include "cli/commands.h"
+#include "cli/fleet/fleet.h"
 #include "cli/stress/machine.h"
-#include "fleet/check.h"
 #include "fleet/layout.h"
-#include "fleet/plan.h"
-#include "fleet/status.h"
 
 namespace baiwan::cli {
 namespace {
@@ -26,20 +25,6 @@ constexpr std::uint64_t kStep = 64 * kMiB;
 constexpr const char* kNetns = "netns";  // its hosts are parts of this machine
 
 std::uint64_t InMiB(std::uint64_t bytes) { return (bytes + kMiB - 1) / kMiB; }
-
-std::string ThisArchitecture() {
-  utsname about{};
-  return uname(&about) == 0 ? about.machine : "x86_64";
-}
-
-// ---------------------------------------------------------------- plan
-
-struct PlanOptions {
-  fleet::FleetPlan plan;
-  std::string memory;
-  std::string budget;
-  std::string out = "plan.toml";
-};
 
 std::string NewRunName() {
   const std::time_t now = std::time(nullptr);
@@ -77,21 +62,9 @@ void FillIn(fleet::FleetPlan* plan, bool memory_given) {
   plan->limits.memory = std::max(least, (needed + kStep - 1) / kStep * kStep);
 }
 
-int RunPlan(PlanOptions o) {
-  if (!o.memory.empty()) {
-    const auto bytes = ParseBytes(o.memory);
-    if (!bytes) return Fail("--memory: " + bytes.error());
-    o.plan.limits.memory = *bytes;
-  }
-  if (!o.budget.empty()) {
-    const auto cents = fleet::ParseMoney(o.budget);
-    if (!cents) return Fail("--budget: " + cents.error());
-    o.plan.budget = *cents;
-  }
-  FillIn(&o.plan, !o.memory.empty());
+int RunPlan(FleetPlanOptions o) {
+  if (const auto wrong = FinishPlan(&o)) return Fail(*wrong);
   const std::string text = fleet::WritePlan(o.plan);
-  // Whatever cannot be read again is not written: the ranges stand in one place.
-  if (const auto read = fleet::ParsePlan(text, "plan"); !read) return Fail(ToText(read.error()));
   if (o.out == "-") {
     std::fputs(text.c_str(), stdout);
     return kDone;
@@ -104,37 +77,7 @@ int RunPlan(PlanOptions o) {
   return kDone;
 }
 
-Command PlanCommand() {
-  return {"plan", "Writes the plan of a run, with a comment above every value, for editing.",
-          "  baiwan fleet plan --hosts 4 --users-per-host 1000\n"
-          "  baiwan fleet plan --provider aws --hosts 40 --users-per-host 25000 "
-          "--budget \"30 USD\" --out full.toml\n",
-          [](Args& args) {
-            auto o = std::make_shared<PlanOptions>();
-            o->plan.hosts.architecture = ThisArchitecture();
-            o->plan.deadline = 0;
-            args.Text("--run", &o->plan.run, "its name; from the time, if not given");
-            args.Text("--provider", &o->plan.provider, "where the hosts come from: netns, aws");
-            args.Number("--hosts", &o->plan.hosts.count, "workers, each with a cell", 1,
-                        fleet::kMaxHosts);
-            args.Number("--users-per-host", &o->plan.hosts.users_per_host, "of each worker", 1,
-                        stress::kMaxUsersPerCell);
-            args.Text("--type", &o->plan.hosts.type, "what the provider calls this kind of host");
-            args.Choice("--architecture", &o->plan.hosts.architecture, {"x86_64", "aarch64"},
-                        "of the hosts");
-            args.Text("--memory", &o->memory,
-                      "of a host's processes; from the users, if not given");
-            args.Duration("--deadline", &o->plan.deadline,
-                          "everything is destroyed by then; 0: from the number of messages");
-            args.Text("--budget", &o->budget, "what it may cost, like \"12.50 USD\"");
-            args.Text("--out", &o->out, "the file, which must not be there yet; - for output");
-            return [o] { return RunPlan(*o); };
-          }};
-}
-
-// ---------------------------------------------------------------- check
-
-struct CheckOptions {
+struct FleetCheckOptions {
   std::string file;
   std::string memory;
   std::string disk;
@@ -145,20 +88,12 @@ struct CheckOptions {
 };
 
 // Facts that were given, and for hosts on this machine, what it has.
-std::optional<std::string> FactsOf(const CheckOptions& o, const fleet::FleetPlan& plan,
+std::optional<std::string> FactsOf(const FleetCheckOptions& o, const fleet::FleetPlan& plan,
                                    fleet::ProviderFacts* facts) {
   facts->cores = o.cores;
   facts->architecture = o.architecture.empty() ? plan.hosts.architecture : o.architecture;
-  if (plan.provider == kNetns) {
-    const Machine machine = ThisMachine(".");
-    facts->shared = true;
-    facts->cores = machine.cores;
-    facts->memory_bytes = machine.memory_bytes;
-    facts->disk_bytes = machine.disk_free_bytes;
-    facts->open_files =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(machine.open_files, facts->open_files));
-    if (o.architecture.empty()) facts->architecture = ThisArchitecture();
-  }
+  AddMachineFacts(plan, facts);
+  if (plan.provider == kNetns && o.architecture.empty()) facts->architecture = ThisArchitecture();
   facts->packages = o.packages.empty() ? std::vector{ThisArchitecture()} : o.packages;
   const auto size = [](const char* flag, const std::string& text,
                        std::uint64_t* out) -> std::optional<std::string> {
@@ -182,7 +117,7 @@ std::optional<std::string> FactsOf(const CheckOptions& o, const fleet::FleetPlan
   return std::nullopt;
 }
 
-int RunCheck(const CheckOptions& o) {
+int RunCheck(const FleetCheckOptions& o) {
   const auto plan = fleet::ReadPlan(o.file);
   if (!plan) {
     std::fputs(ToText(plan.error()).c_str(), stderr);
@@ -214,13 +149,80 @@ int RunCheck(const CheckOptions& o) {
   return kDone;
 }
 
-Command CheckCommand() {
+}  // namespace
+
+std::string ThisArchitecture() {
+  utsname about{};
+  return uname(&about) == 0 ? about.machine : "x86_64";
+}
+
+void AddMachineFacts(const fleet::FleetPlan& plan, fleet::ProviderFacts* facts) {
+  if (plan.provider != kNetns) return;
+  const Machine machine = ThisMachine(".");
+  facts->shared = true;
+  facts->cores = machine.cores;
+  facts->memory_bytes = machine.memory_bytes;
+  facts->disk_bytes = machine.disk_free_bytes;
+  facts->open_files =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(machine.open_files, facts->open_files));
+}
+
+std::optional<std::string> FinishPlan(FleetPlanOptions* o) {
+  if (!o->memory.empty()) {
+    const auto bytes = ParseBytes(o->memory);
+    if (!bytes) return "--memory: " + bytes.error();
+    o->plan.limits.memory = *bytes;
+  }
+  if (!o->budget.empty()) {
+    const auto cents = fleet::ParseMoney(o->budget);
+    if (!cents) return "--budget: " + cents.error();
+    o->plan.budget = *cents;
+  }
+  FillIn(&o->plan, !o->memory.empty());
+  // Whatever cannot be read again is not written: the ranges stand in one place.
+  const auto read = fleet::ParsePlan(fleet::WritePlan(o->plan), "plan");
+  if (!read) return ToText(read.error());
+  return std::nullopt;
+}
+
+void FleetPlanArgs(Args& args, FleetPlanOptions* o) {
+  o->plan.hosts.architecture = ThisArchitecture();
+  o->plan.deadline = 0;
+  args.Text("--run", &o->plan.run, "its name; from the time, if not given");
+  args.Text("--provider", &o->plan.provider, "where the hosts come from: netns, aws");
+  args.Number("--hosts", &o->plan.hosts.count, "workers, each with a cell", 1, fleet::kMaxHosts);
+  args.Number("--users-per-host", &o->plan.hosts.users_per_host, "of each worker", 1,
+              stress::kMaxUsersPerCell);
+  args.Number("--rounds", &o->plan.workload.rounds, "how often each user writes to its friends", 1,
+              1000);
+  args.Text("--type", &o->plan.hosts.type, "what the provider calls this kind of host");
+  args.Choice("--architecture", &o->plan.hosts.architecture, {"x86_64", "aarch64"}, "of the hosts");
+  args.Text("--memory", &o->memory, "of a host's processes; from the users, if not given");
+  args.Duration("--deadline", &o->plan.deadline,
+                "everything is destroyed by then; 0: from the number of messages");
+  args.Text("--budget", &o->budget, "what it may cost, like \"12.50 USD\"");
+}
+
+Command FleetPlanCommand() {
+  return {"plan", "Writes the plan of a run, with a comment above every value, for editing.",
+          "  baiwan fleet plan --hosts 4 --users-per-host 1000\n"
+          "  baiwan fleet plan --provider aws --hosts 40 --users-per-host 25000 "
+          "--budget \"30 USD\" --out full.toml\n",
+          [](Args& args) {
+            auto o = std::make_shared<FleetPlanOptions>();
+            FleetPlanArgs(args, o.get());
+            args.Text("--out", &o->out, "the file, which must not be there yet; - for output");
+            return [o] { return RunPlan(*o); };
+          }};
+}
+
+Command FleetCheckCommand() {
   return {"check", "Checks a plan before anything is started: all mistakes, each with the way out.",
           "  baiwan fleet check plan.toml\n"
           "  baiwan fleet check full.toml --host-memory 4GiB --host-disk 20GiB "
           "--usd-per-host-hour 0.085\n",
           [](Args& args) {
-            auto o = std::make_shared<CheckOptions>();
+            auto o = std::make_shared<FleetCheckOptions>();
             args.Positional("file", &o->file, "the plan");
             args.Required("file");
             args.Text("--host-memory", &o->memory, "of a host; netns: of this machine");
@@ -232,46 +234,6 @@ Command CheckCommand() {
             args.Real("--usd-per-host-hour", &o->host_hour, "price of a host; 0: free", 0, 1000);
             return [o] { return RunCheck(*o); };
           }};
-}
-
-// ---------------------------------------------------------------- status
-
-struct StatusOptions {
-  std::string file;
-  bool json = false;
-};
-
-int RunStatus(const StatusOptions& o) {
-  const auto journey = fleet::LoadJourney(o.file);
-  if (!journey) return Fail(journey.error());
-  const std::string text =
-      o.json ? fleet::ToJson(*journey) : fleet::StatusText(*journey, SystemClock().WallMillis());
-  std::fputs(text.c_str(), stdout);
-  return fleet::OutcomeOf(*journey) == fleet::Outcome::kFailed ? kMismatch : kDone;
-}
-
-Command StatusCommand() {
-  return {"status", "How far a run has come: failures first, then a line for each step.",
-          "  baiwan fleet status journey.json\n"
-          "  baiwan fleet status journey.json --json\n"
-          "Exit codes: 0 under way or verified, 1 failed, 2 no such run.\n",
-          [](Args& args) {
-            auto o = std::make_shared<StatusOptions>();
-            args.Positional("file", &o->file, "the state file of the run");
-            args.Required("file");
-            args.Flag("--json", &o->json, "everything that is known, as JSON");
-            return [o] { return RunStatus(*o); };
-          }};
-}
-
-}  // namespace
-
-Command FleetCommand() {
-  return {"fleet",
-          "Runs the stress test across hosts: its plan, the check of it, its progress.",
-          "  baiwan fleet plan --hosts 4 && baiwan fleet check plan.toml\n",
-          nullptr,
-          {PlanCommand(), CheckCommand(), StatusCommand()}};
 }
 
 }  // namespace baiwan::cli

@@ -75,18 +75,23 @@ class FleetHostsTest : public ::testing::Test {
       if (!host.load.empty()) loads.push_back(Start(host.load));
     }
     for (const auto& load : loads) EXPECT_EQ(load->Wait(kSoon), 0) << load->output();
-    const auto verify = Start(hosts_[0].verify);
-    EXPECT_EQ(verify->Wait(kSoon), 0) << verify->output();
     for (const auto& service : services) service->Signal(SIGTERM);
     for (const auto& service : services) EXPECT_EQ(service->Wait(kSoon), 0) << service->output();
+    fleet::Argv all = fleet::JoinOf(plan, {BAIWAN_PROGRAM, ""}, {});
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       const std::string at = folder_.path() + "/host-" + std::to_string(i) + "/";
-      for (const auto* list : {&hosts_[i].stores, &hosts_[i].ledgers, &hosts_[i].results}) {
-        for (const std::string& path : *list) {
-          EXPECT_TRUE(std::filesystem::exists(at + path)) << at + path;
-        }
+      for (const std::string& store : hosts_[i].stores) {
+        all.insert(all.end(), {"--store", at + store});
+      }
+      for (const std::string& ledger : hosts_[i].ledgers) {
+        all.insert(all.end(), {"--ledger", at + ledger});
+      }
+      for (const std::string& path : hosts_[i].collect) {
+        EXPECT_TRUE(std::filesystem::exists(at + path)) << at + path;
       }
     }
+    const auto verify = Start(all);
+    EXPECT_EQ(verify->Wait(kSoon), 0) << verify->output();
   }
 
   TempFolder folder_;

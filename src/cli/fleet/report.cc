@@ -1,0 +1,209 @@
+#include "cli/fleet/report.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/file.h"
+#include "cli/revision.h"
+#include "fleet/control_crew.h"
+#include "fleet/host_files.h"
+#include "monitor/machine.h"
+#include "monitor/totals.h"
+#include "stress/drive_result.h"
+#include "stress/report.h"
+#include "stress/result.h"
+#include "supervise/usage_file.h"
+
+namespace baiwan::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMostResult = 16 << 20;
+constexpr std::size_t kMostSeries = 512 << 20;
+
+class Maker {
+ public:
+  Maker(const fleet::FleetPlan& plan, const fleet::Journey& journey, const std::string& home)
+      : plan_(plan), journey_(journey), home_(home), hosts_(fleet::FilesOf(plan, {})) {}
+
+  std::optional<std::string> Make() {
+    std::error_code error;
+    std::filesystem::create_directories(Report(), error);
+    if (error) return fmt::format("cannot make {}: {}", Report(), error.message());
+    WhatWasAsked();
+    Verified();
+    Load();
+    Costs();
+    Series();
+    for (const std::string& problem : problems_) r_.problems.push_back(problem);
+    if (auto wrong = ReplaceFile(Report() + "/" + stress::kResultFile, stress::ToJson(r_))) {
+      return wrong;
+    }
+    const auto report = stress::WriteReport({.folder = Report()});
+    if (!report) return report.error();
+    return std::nullopt;
+  }
+
+ private:
+  std::string Report() const { return home_ + "/report"; }
+  std::string Collected(const std::string& host, const std::string& file) const {
+    return fmt::format("{}/collected/{}/{}", home_, host, file);
+  }
+
+  double Seconds(fleet::Step step) const {
+    std::int64_t began = 0;
+    std::int64_t ended = 0;
+    for (const fleet::Task& task : journey_.of(step)) {
+      if (task.began_ms > 0 && (began == 0 || task.began_ms < began)) began = task.began_ms;
+      ended = std::max(ended, task.ended_ms);
+    }
+    return began > 0 && ended > began ? static_cast<double>(ended - began) / 1000 : 0;
+  }
+
+  void WhatWasAsked() {
+    const stress::WorkloadSpec spec = fleet::WorkloadOf(plan_);
+    r_.cells = spec.cells;
+    r_.options = {spec,
+                  plan_.load.protocol,
+                  plan_.roles.layout,
+                  plan_.load.concurrency,
+                  plan_.load.messages_per_frame,
+                  plan_.load.in_flight,
+                  static_cast<double>(plan_.load.rate)};
+    r_.revision = Revision();
+    r_.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                          fmt::gmtime(static_cast<std::time_t>(journey_.began_ms / 1000)));
+    const monitor::MachineInfo about = monitor::ReadMachine();
+    r_.machine.cpus = about.cpus;
+    r_.machine.cpu = about.cpu;
+    r_.machine.memory_mib = about.memory_mib;
+    r_.machine.system = about.system;
+    r_.phase_seconds.import = Seconds(fleet::Step::kImport);
+    r_.phase_seconds.start = Seconds(fleet::Step::kStart);
+    r_.phase_seconds.verify = Seconds(fleet::Step::kVerify);
+  }
+
+  void Verified() {
+    const auto text = ReadFile(home_ + "/" + fleet::kVerifyFile, kMostResult);
+    const auto in = text ? json::parse(*text, nullptr, false) : json();
+    if (!in.is_object()) {
+      problems_.push_back("nothing was verified");
+      r_.exit_code = 2;
+      return;
+    }
+    const auto number = [](const json& from, const char* key) {
+      return from.value(key, std::uint64_t{0});
+    };
+    stress::RunMessages& m = r_.messages;
+    m.sent = number(in, "expected");
+    m.stored = number(in, "stored");
+    m.delivered = number(in, "delivered");
+    m.acknowledged = number(in, "acknowledged");
+    m.verified = number(in, "verified");
+    const json kinds = in.value("mismatches", json::object());
+    m.lost = number(kinds, "lost");
+    m.duplicated = number(kinds, "duplicated");
+    m.reordered = number(kinds, "reordered");
+    m.altered = number(kinds, "altered");
+    m.foreign = number(kinds, "foreign");
+    m.counter = number(kinds, "counter");
+    r_.users = number(in, "users");
+    r_.relations = number(in, "relations");
+    r_.disk_bytes = number(in, "disk_bytes");
+    r_.exit_code = in.value("exit_code", 2);
+    for (const json& one : in.value("listed", json::array())) {
+      problems_.push_back(one.value("what", std::string()));
+    }
+    for (const json& one : in.value("errors", json::array())) problems_.push_back(one);
+  }
+
+  void Load() {
+    stress::DriveResult all;
+    for (const fleet::HostFiles& host : hosts_) {
+      const std::string folder = Collected(host.name, "results");
+      std::error_code error;
+      for (const auto& file : std::filesystem::directory_iterator(folder, error)) {
+        if (file.path().filename().string().rfind("drive-", 0) != 0) continue;
+        const auto text = ReadFile(file.path().string(), kMostResult);
+        const auto one = text ? stress::DriveResult::FromJson(*text)
+                              : Result<stress::DriveResult, std::string>::Failure(text.error());
+        if (one) all.Merge(*one);
+        if (!one) problems_.push_back(file.path().string() + ": " + one.error());
+      }
+      const bool plays = !host.load.empty();
+      if (plays && error) problems_.push_back(host.name + ": no results of its load client");
+    }
+    for (const auto& [code, count] : all.failures) {
+      problems_.push_back(
+          fmt::format("{} submissions were refused with {}, which should not be: {}", count, code,
+                      all.first_failure));
+    }
+    if (const auto wrong = ReplaceFile(Report() + "/load.json", all.ToJson())) {
+      problems_.push_back(*wrong);
+    }
+    if (all.first_submit_ms > 0 && all.last_ack_ms > all.first_submit_ms) {
+      r_.phase_seconds.run = static_cast<double>(all.last_ack_ms - all.first_submit_ms) / 1000;
+      r_.rate_per_s = static_cast<double>(r_.messages.acknowledged) / r_.phase_seconds.run;
+    }
+    if (plan_.load.rate > 0) {
+      r_.latency_stored = stress::LatencyOf(all.stored_latency);
+      r_.latency_delivered = stress::LatencyOf(all.delivered_latency);
+    }
+  }
+
+  void Costs() {
+    const double messages =
+        static_cast<double>(std::max<std::uint64_t>(r_.messages.acknowledged, 1));
+    for (const fleet::HostFiles& host : hosts_) {
+      for (const char* file : {"results/usage-servers.json", "results/usage-load.json"}) {
+        const auto usage = supervise::ReadUsage(Collected(host.name, file));
+        if (!usage) continue;
+        for (const auto& [name, kept] : *usage) {
+          const double cost = static_cast<double>(kept.usage.cpu_us()) / messages;
+          r_.cpu_us_by_process[name] += cost;
+          r_.cpu_us_per_message += cost;
+          const double rss = static_cast<double>(kept.usage.max_rss_kib) / 1024;
+          r_.peak_rss_mib_by_process[name] = rss;
+          r_.peak_rss_mib += rss;
+        }
+      }
+    }
+  }
+
+  void Series() {
+    const std::string from = Collected(fleet::kControl, "series.jsonl");
+    const auto text = ReadFile(from, kMostSeries);
+    if (!text) return problems_.push_back("no curves: " + text.error());
+    if (const auto wrong = ReplaceFile(Report() + "/" + stress::kSeriesFile, *text)) {
+      problems_.push_back(*wrong);
+    }
+    const auto totals = monitor::CounterTotals(from);
+    if (!totals) return problems_.push_back(totals.error());
+    const auto resent = totals->find("resent_total");
+    if (resent != totals->end() && r_.messages.acknowledged > 0) {
+      r_.resent_share = resent->second / static_cast<double>(r_.messages.acknowledged);
+    }
+  }
+
+  const fleet::FleetPlan& plan_;
+  const fleet::Journey& journey_;
+  const std::string home_;
+  const std::vector<fleet::HostFiles> hosts_;
+  stress::RunResult r_;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+std::optional<std::string> MakeFleetReport(const fleet::FleetPlan& plan,
+                                           const fleet::Journey& journey, const std::string& home) {
+  return Maker(plan, journey, home).Make();
+}
+
+}  // namespace baiwan::cli

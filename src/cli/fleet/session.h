@@ -1,0 +1,82 @@
+// The operator's side of a run across hosts: makes the hosts, hands the journey over to the control
+// host, shows how it goes on there, fetches what came of it, and destroys the hosts.
+//
+// Everything is kept in RUNS/NAME: plan.toml, journey.json (as last seen), provider/ (the
+// provider's own files), package/, tools/ (streams of the programs that were called), and in the
+// end report/ and collected/. Whoever is disconnected may go on from there with another session.
+//
+// Threads: the main one. Failure: a sentence on standard error, and an exit code.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "fleet/controller.h"
+#include "fleet/operator_crew.h"
+#include "fleet/plan.h"
+#include "fleet/progress.h"
+#include "supervise/stop_signals.h"
+
+namespace baiwan::cli {
+
+struct SessionOptions {
+  std::string runs = "fleet";
+  std::string run;
+  bool json = false;
+  fleet::Step until = fleet::Step::kDown;
+};
+
+class Session {
+ public:
+  explicit Session(SessionOptions options);
+  ~Session();
+
+  // A new run; its name must be free.
+  int Begin(const fleet::FleetPlan& plan);
+  // A run that is there, from where it stands.
+  int GoOn();
+  // Only looks.
+  int Attach();
+  // Ends it, wherever it is.
+  int Down();
+
+ private:
+  bool Open(bool to_change);
+  int Carry();
+  bool Mine(fleet::Step first, fleet::Step last);
+  std::optional<std::string> Bundle();
+  bool HandOver();
+  bool Follow();
+  bool FollowOnce(bool* over, Nanos* last_heard);
+  bool Fetch();
+  int Finish();
+  bool Reach();  // how the control host is reached now
+  fleet::Argv OnControl(const std::string& command) const;
+  void Tell(const fleet::Journey& journey);
+  void TellLive(const fleet::Journey& journey);
+  bool Stopped();
+  int Wrong(const std::string& sentence);
+  fleet::ProviderAt Provider() const;
+  std::optional<fleet::Failure> CheckThePlan();
+  fleet::OperatorCrewOptions Crew();
+  bool Save();
+
+  const SessionOptions o_;
+  std::string folder_;  // absolute
+  std::string deploy_;
+  fleet::FleetPlan plan_;
+  fleet::Journey journey_;
+  fleet::Progress progress_;
+  fleet::Argv ssh_;
+  std::string live_;
+  std::string board_;
+  std::unique_ptr<fleet::Tool> top_;
+  bool terminal_ = false;
+  bool detached_ = false;
+  supervise::StopSignals signals_;
+  class Lock;
+  std::unique_ptr<Lock> lock_;
+};
+
+}  // namespace baiwan::cli

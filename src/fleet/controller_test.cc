@@ -1,0 +1,179 @@
+// The controller with a crew of the test's own: what is begun, reported, ended and saved.
+#include "fleet/controller.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/testing/temp_folder.h"
+
+namespace baiwan::fleet {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const std::vector<std::string> kWorkers = {"worker-000", "worker-001"};
+
+class FakeActivity : public Activity {
+ public:
+  FakeActivity(std::vector<HostReport> reports, bool ends, int* ended_early)
+      : reports_(std::move(reports)), ends_(ends), ended_early_(ended_early) {}
+  ~FakeActivity() override { *ended_early_ += ends_ ? 0 : 1; }
+  std::vector<HostReport> Poll() override { return std::exchange(reports_, {}); }
+  bool ended() override { return ends_; }
+
+ private:
+  std::vector<HostReport> reports_;
+  const bool ends_;
+  int* ended_early_;
+};
+
+class FakeCrew : public Crew {
+ public:
+  std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts) override {
+    std::vector<HostReport> reports;
+    for (const std::string& host : hosts) {
+      const std::string key = std::string(NameOf(step)) + " " + host;
+      const int attempt = ++begun[key];
+      if (silent.count(key) > 0 && attempt == 1) continue;
+      HostReport report{host, std::nullopt};
+      if (fails.count(key) > 0 && attempt <= fails[key]) {
+        report.failure = Failure{"no route", "", "", false};
+      }
+      reports.push_back(report);
+    }
+    const bool hangs = hangs_at && step == *hangs_at && !std::exchange(hung_, true);
+    if (hangs) reports.clear();
+    return std::make_unique<FakeActivity>(std::move(reports), !hangs, &ended_early);
+  }
+  Nanos LimitOf(Step) override { return 50 * kMillisecond; }
+  std::vector<Gone> LookForLost() override { return std::exchange(gone, {}); }
+
+  std::map<std::string, int> begun;
+  std::map<std::string, int> fails;   // how many of the first attempts
+  std::map<std::string, int> silent;  // says nothing of this host the first time
+  std::optional<Step> hangs_at;       // the first time
+  std::vector<Gone> gone;
+  int ended_early = 0;
+
+ private:
+  bool hung_ = false;
+};
+
+class FleetControllerTest : public ::testing::Test {
+ protected:
+  FleetControllerTest() {
+    journey_.retry_after_ms = 1;
+    options_.file = temp_.path() + "/journey.json";
+    options_.look = kMillisecond;
+  }
+  void Run() { ASSERT_EQ(RunJourney(&journey_, crew_, SystemClock(), options_), std::nullopt); }
+  Journey Saved() { return *LoadJourney(options_.file); }
+
+  const TempFolder temp_;
+  Journey journey_ = NewJourney("r", kWorkers, 1);
+  FakeCrew crew_;
+  ControllerOptions options_;
+};
+
+TEST_F(FleetControllerTest, EveryStepIsCarriedOutOnItsHostsAndSaved) {
+  Run();
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kVerified);
+  EXPECT_TRUE(Saved() == journey_);
+  for (const auto& [what, times] : crew_.begun) EXPECT_EQ(times, 1) << what;
+  EXPECT_EQ(crew_.begun.size(), 3u + 2 * 2 + 7 * 3);
+}
+
+TEST_F(FleetControllerTest, APartEndsBeforeTheNextOneBelongsToSomebodyElse) {
+  options_.last = Step::kUp;
+  Run();
+  EXPECT_EQ(CurrentStep(journey_), Step::kDeploy);
+  EXPECT_EQ(crew_.begun.count("deploy control"), 0u);
+  options_.first = Step::kDeploy;
+  options_.last = Step::kReport;
+  Run();
+  EXPECT_EQ(CurrentStep(journey_), Step::kDown);
+  EXPECT_EQ(crew_.begun.count("down control"), 0u);
+  options_.first = options_.last = Step::kDown;
+  Run();
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kVerified);
+}
+
+TEST_F(FleetControllerTest, WhatBelongsToSomebodyElseIsNotBegun) {
+  options_.first = Step::kDeploy;
+  Run();
+  EXPECT_THAT(crew_.begun, IsEmpty());
+  EXPECT_EQ(CurrentStep(journey_), Step::kPlan);
+}
+
+TEST_F(FleetControllerTest, AHostThatFailsIsTriedAgainWithoutTheOthers) {
+  crew_.fails["import worker-001"] = 2;
+  Run();
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kVerified);
+  EXPECT_EQ(crew_.begun["import worker-001"], 3);
+  EXPECT_EQ(crew_.begun["import worker-000"], 1);
+}
+
+TEST_F(FleetControllerTest, AHostOfWhichNothingIsSaidHasFailed) {
+  crew_.silent["start worker-000"] = 1;
+  Run();
+  EXPECT_EQ(crew_.begun["start worker-000"], 2);
+  EXPECT_EQ(journey_.Find(Step::kStart, "worker-000")->failure.why,
+            "nothing was said about this host");
+}
+
+TEST_F(FleetControllerTest, AStepThatTakesTooLongIsEndedAndTriedAgain) {
+  crew_.hangs_at = Step::kCollect;
+  Run();
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kVerified);
+  EXPECT_EQ(crew_.ended_early, 1);
+  EXPECT_EQ(crew_.begun["collect control"], 2);
+  EXPECT_THAT(journey_.Find(Step::kCollect, "control")->failure.why, HasSubstr("not done within"));
+}
+
+TEST_F(FleetControllerTest, GivingUpEndsWhatIsUnderWay) {
+  crew_.hangs_at = Step::kImport;
+  journey_.deadline_ms = static_cast<std::int64_t>(SystemClock().WallMillis()) + 30;
+  Run();
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kFailed);
+  EXPECT_EQ(crew_.ended_early, 1);
+  EXPECT_EQ(crew_.begun["down worker-001"], 1);
+  EXPECT_EQ(crew_.begun.count("start worker-001"), 0u);
+}
+
+TEST_F(FleetControllerTest, AHostThatIsLostWithItsDiskKeptIsBroughtUpAgain) {
+  crew_.fails["run worker-001"] = 1;
+  crew_.gone = {{"worker-001", true, "the host is ended"}};
+  Run();
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kVerified);
+  EXPECT_EQ(crew_.begun["up worker-001"], 2);
+  EXPECT_EQ(crew_.begun["start worker-001"], 2);
+  EXPECT_EQ(crew_.begun["run worker-001"], 2);
+  EXPECT_EQ(crew_.begun["up worker-000"], 1);
+  EXPECT_EQ(crew_.begun["import worker-001"], 1);
+}
+
+TEST_F(FleetControllerTest, OneThatIsAskedToStopLeavesWhatIsUnderWayToTheNext) {
+  crew_.hangs_at = Step::kImport;
+  options_.stop = [this] { return crew_.begun.count("import worker-000") > 0; };
+  Run();
+  EXPECT_EQ(Saved().Find(Step::kImport, "worker-000")->state, State::kUnderWay);
+  Journey next = Saved();
+  Interrupted(&next, 1);
+  options_.stop = nullptr;
+  ASSERT_EQ(RunJourney(&next, crew_, SystemClock(), options_), std::nullopt);
+  EXPECT_EQ(OutcomeOf(next), Outcome::kVerified);
+  EXPECT_EQ(crew_.begun["deploy worker-000"], 1);
+}
+
+TEST_F(FleetControllerTest, NothingIsBegunThatCannotBeSaved) {
+  options_.file = temp_.path() + "/no/such/folder/journey.json";
+  EXPECT_THAT(*RunJourney(&journey_, crew_, SystemClock(), options_), HasSubstr("/no/such/folder"));
+  EXPECT_THAT(crew_.begun, IsEmpty());
+}
+
+}  // namespace
+}  // namespace baiwan::fleet
