@@ -99,6 +99,7 @@ def disk_mb(folder):
 
 def facts(state):
     return {
+        "shared": True,
         "memory_mb": memory_mb(),
         "disk_mb": disk_mb(state or "/"),
         "cpus": len(os.sched_getaffinity(0)),

@@ -1,23 +1,23 @@
 """The five commands of the contract. Each may be repeated, and finds what an interrupted one left."""
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
 
+import agent_care
 import checks
 import machine
 import network
+import record as records
 import request as requests
 import settings
 from errors import ProviderError, RequestError
 from hosts import Fleet
 from machine import RunLock, Shell, event
 
-_RECORD = "netns.json"  # in the state folder: whose it is, and what was asked for
 _NAMES_MARK = machine.LOCK_FOLDER / "baiwan-netns-names"
-_OURS = (_RECORD, _RECORD + ".new", "network.made", "disk", "keys")
+_OURS = (records.NAME, records.NAME + ".new", "network.made", "disk", "keys", agent_care.LOG)
 
 
 def check(document):
@@ -46,13 +46,16 @@ def up(document):
         raise ProviderError(f"{first['what']}: {first['why']}{mend}", command="check")
     wanted = settings.load()
     with RunLock(request.run, request.state) as lock:
-        _refuse_other_hosts(_read_record(request.state), request)
+        _refuse_other_hosts(records.read(request.state), request)
+        if agent_care.agent_is_gone():
+            raise ProviderError("the run was taken down meanwhile", command="up")
         lock.claim()
         pathlib.Path(request.state).mkdir(parents=True, exist_ok=True)
-        _write(pathlib.Path(request.state) / _RECORD, json.dumps(document))
+        records.write(request.state, document)
         _mark_names()
         fleet = Fleet(Shell(lock.fd), request)
         answer = _bring_up(fleet, wanted)
+        agent_care.ensure(request.run, request.state)
     return answer
 
 
@@ -130,15 +133,30 @@ def _memory_name(run):
 
 def describe(document):
     run, state = requests.parse_run(document)
-    record = _read_record(state)
+    record = records.read(state)
     if record is None and "hosts" in document:
         record = document
     if record is None:
         empty = {"run": run, "hosts": [], "missing": [], "ssh_key": "", "known_hosts": ""}
-        return {**empty, "heartbeat": ""}
+        return {**empty, "control": {}, "heartbeat": ""}
     if record["run"] != run:
         raise RequestError(f"state: {state} belongs to the run {record['run']}")
+    if not agent_care.called_by_agent():
+        _mend_agent(run, state)
     return Fleet(None, requests.parse(record)).describe()
+
+
+def _mend_agent(run, state):
+    """Starts the agent again if it has died. Where another command is at work on the run, that one
+    looks after it, or takes it down."""
+    if all(agent_care.answers(run, pid) for pid in agent_care.outside_hosts(run, state)):
+        return
+    try:
+        with RunLock(run, state, wait_s=0):
+            if records.request_of(run, state) is not None:  # not taken down meanwhile
+                agent_care.ensure(run, state)
+    except ProviderError as error:
+        event("warning", "", str(error))
 
 
 # --- down ---------------------------------------------------------------------------------------
@@ -146,7 +164,7 @@ def describe(document):
 
 def down(document):
     run, state = requests.parse_run(document)
-    record = _read_record(state)
+    record = records.read(state)
     if record is not None and record["run"] != run:
         raise RequestError(f"state: {state} belongs to the run {record['run']}")
     prefix = network.prefix_of(run)
@@ -158,10 +176,11 @@ def down(document):
         machine.end_processes(prefix)
         event("network", "", f"{len(names)} namespaces removed")
         _unmount(run)
+        left = agent_care.end(run)
         if record is not None:
             _remove_files(state)
         _unmount_names()
-        left = _leftovers(run, state, record is not None)
+        left += _leftovers(run, state, record is not None)
         if left:
             raise ProviderError("left over: " + "; ".join(left), command="down")
         lock.remove()
@@ -198,7 +217,7 @@ def _remove_files(state):
     if mounted := [m for m in machine.mounts_under(state) if m != state]:
         raise ProviderError(f"{mounted[0]} is still mounted", command="down")
     # The record last: a killed `down` knows the folder again.
-    for name in sorted(_OURS, key=lambda n: n.startswith(_RECORD)):
+    for name in sorted(_OURS, key=lambda n: n.startswith(records.NAME)):
         path = pathlib.Path(state) / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -217,25 +236,17 @@ def _leftovers(run, state, ours):
     return left
 
 
-# --- the record ---------------------------------------------------------------------------------
-
-
-def _read_record(state):
-    try:
-        record = json.loads((pathlib.Path(state) / _RECORD).read_text())
-        return record if isinstance(record.get("run"), str) else None
-    except (OSError, ValueError, AttributeError):
-        return None
+# --- what is refused ----------------------------------------------------------------------------
 
 
 def _refuse_foreign_folder(request):
-    record = _read_record(request.state)
+    record = records.read(request.state)
     if record is not None:
         if record["run"] != request.run:
             raise RequestError(f"state: {request.state} belongs to the run {record['run']}")
         return
     with contextlib.suppress(FileNotFoundError):
-        files = [n for n in os.listdir(request.state) if n != _RECORD + ".new"]
+        files = [n for n in os.listdir(request.state) if n != records.NAME + ".new"]
         if files:
             raise RequestError(f"state: {request.state} has files that are not of this run: {files[0]}")
 
@@ -255,9 +266,3 @@ def _refuse_other_hosts(record, request):
     for host in set(request.hosts) - set(before.hosts):
         if host.outside:  # its door would have to go into the router's rules
             raise RequestError(f"hosts: {host.name} is outside and new; take the run down first")
-
-
-def _write(path, text):
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text)
-    fresh.replace(path)

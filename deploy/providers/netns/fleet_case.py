@@ -1,11 +1,13 @@
 """Runs the provider as its callers do, for the tests: by its standard streams only."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
@@ -38,11 +40,15 @@ class Run:
         self.answer = None
 
     def start(self, command, request=None):
+        return self._start([str(PROVIDER), command], self.request if request is None else request)
+
+    @staticmethod
+    def _start(argv, request):
         process = subprocess.Popen(
-            [str(PROVIDER), command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
         )  # fmt: skip
-        process.stdin.write(json.dumps(self.request if request is None else request))
+        process.stdin.write(json.dumps(request))
         process.stdin.close()
         process.stdin = None
         return process
@@ -77,6 +83,24 @@ class Run:
             [*self.host(name)[via], *argv], capture_output=True, text=True, timeout=timeout, check=False
         )
         return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+    def bring_provider_to(self, name):
+        """So that `start_inside` can call it there."""
+        folder = PROVIDER.parent
+        pack = ["tar", "-C", str(folder.parent), "--exclude=__pycache__", "-cf", "-", folder.name]
+        packed = subprocess.run(pack, capture_output=True, check=True, timeout=20).stdout
+        unpack = "mkdir -p /opt/providers && tar -C /opt/providers -xf -"
+        argv = [*self.host(name)["exec"], "sh", "-c", unpack]
+        subprocess.run(argv, input=packed, check=True, timeout=20)
+
+    def start_inside(self, name, command, request=None):
+        """The provider as a service on that host calls it; the state folder is the machine's matter."""
+        request = {**self.request, "state": "/nowhere"} if request is None else request
+        argv = [*self.host(name)["exec"], "/opt/providers/netns/provider", command]
+        return self._start(argv, request)
+
+    def call_inside(self, name, command, request=None):
+        return self.finish(self.start_inside(name, command, request))
 
     def listen(self, host, port):
         """A listener in a host, or in the outside; it greets, then reads until the other end closes,
@@ -119,6 +143,13 @@ class Run:
             raise AssertionError(f"down: {answer}")
 
 
+def wait_for(case, condition, limit_s=10):
+    end = time.monotonic() + limit_s
+    while not condition():
+        case.assertLess(time.monotonic(), end, "did not happen in time")
+        time.sleep(0.1)
+
+
 def trace_of(run_name):
     """Everything on this machine that carries the run's name."""
     found = []
@@ -134,6 +165,17 @@ def trace_of(run_name):
             found.append(f"process {pid} {words!r}")
     found += [f"mount {line}" for line in mounts() if run_name in line]
     found += [f"lock {p}" for p in pathlib.Path("/run/lock").glob(f"*{run_name}*")]
+    return found
+
+
+def agents_of(run_name):
+    """The pids of the run's agents."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if f"bw.{run_name}._agent".encode() in words:
+                found.append(int(pid))
     return found
 
 

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import settings  # noqa: E402
+import wire  # noqa: E402
 from host_disk import HEARTBEAT, PATH  # noqa: E402
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
@@ -118,6 +119,12 @@ def deadman(boot):
     pathlib.Path("/run/deadman").write_text(f"{end} {boot['heartbeat_s']}\n")
 
 
+def place_for_the_agent(run):
+    """Where the agent puts its socket, and the mark by which `provider` in here knows to ask it."""
+    os.mkdir(wire.FOLDER, 0o700)
+    pathlib.Path(wire.FOLDER, wire.MARK).write_text(run + "\n")
+
+
 def raise_limits():
     most = min(MAX_OPEN_FILES, int(pathlib.Path("/proc/sys/fs/nr_open").read_text()))
     try:
@@ -141,6 +148,8 @@ def main():
     put_root_together(disk, disk / "root")
     leave_machine(disk / "root")
     deadman(boot)
+    if boot["asks_as"]:
+        place_for_the_agent(boot["asks_as"])
     raise_limits()
     clean = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
     os.execve("/usr/bin/runsvdir", ["runsvdir", "-P", "/etc/service"], clean)

@@ -19,6 +19,8 @@ from request import INTERNET
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HEARTBEAT = "/run/heartbeat"
+# What a host that is outside has, by its own paths.
+CONTROL = {"ssh_key": "/root/.ssh/id_ed25519", "known_hosts": "/root/.ssh/known_hosts"}
 _FOLDERS = (
     "dev", "etc", "home", "media", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp",
     "usr", "var/cache", "var/lib", "var/log", "var/spool", "var/tmp",
@@ -159,11 +161,13 @@ def _write_home(home, key_text):
 def give_keys(disk, private_key, known_hosts):
     """A host with a door to the outside is where the run is driven from: it reaches all others."""
     ssh = pathlib.Path(disk) / "root" / "root" / ".ssh"
-    fd = os.open(ssh / "id_ed25519", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(private_key)
-    (ssh / "known_hosts").write_text(known_hosts)
-    (ssh / "config").write_text(_SSH)
+    for name, text in (("id_ed25519", private_key), ("known_hosts", known_hosts), ("config", _SSH)):
+        fresh = ssh / f"{name}.new"  # the host may be running, and reading
+        fresh.unlink(missing_ok=True)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+        fresh.replace(ssh / name)
 
 
 def host_key(disk):

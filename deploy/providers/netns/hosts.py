@@ -75,7 +75,7 @@ class Fleet:
             kept = list(pool.map(prepare, hosts))
         self._write_known_hosts()
         private, known = self.key.read_text(), self.known_hosts.read_text()
-        for host in hosts:
+        for host in self.request.hosts:  # those that run as well: they learn the new hosts' keys
             if host.outside:
                 host_disk.give_keys(self.disk(host), private, known)
         return [h.name for h, k in zip(hosts, kept) if k]
@@ -92,6 +92,7 @@ class Fleet:
         request, disk = self.request, self.disk(host)
         boot = {
             "name": host.name,
+            "asks_as": request.run if host.outside else "",
             "links": "\n".join(network.host_links(request, host)) + "\n",
             "rules": network.host_rules(request, host),
             "rate": network.rate_line("eth0", request.rate_mbit) + "\n" if request.rate_mbit else "",
@@ -183,13 +184,14 @@ class Fleet:
             "missing": [h["name"] for h in hosts if h["state"] != "running"],
             "ssh_key": str(self.key),
             "known_hosts": str(self.known_hosts),
+            "control": host_disk.CONTROL if public else {},
             "heartbeat": host_disk.HEARTBEAT,
         }
 
     def _describe(self, host, first, existing):
         state = "ended" if self.namespace(host) in existing else "missing"
         if first:
-            state = "running" if machine.name_of(first[1]) == "runsvdir" else "starting"
+            state = "running" if machine.name_of(first[1]) == machine.INIT else "starting"
         return {
             "name": host.name,
             "address": str(host.address),
@@ -210,12 +212,17 @@ class Fleet:
     def _ssh(self, host):
         """By the real sshd, from where the operator could: a host that the outside reaches."""
         doors = [h for h in self.request.hosts if h.outside] or [host]
-        options = [
-            f"IdentityFile={self.key}", "IdentitiesOnly=yes", f"UserKnownHostsFile={self.known_hosts}",
-            "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "BatchMode=yes",
-            f"ConnectTimeout={LOGIN_TIMEOUT_S}", "LogLevel=ERROR",
-        ]  # fmt: skip
-        argv = ["nsenter", f"--net=/run/netns/{self.namespace(doors[0])}", "ssh", "-F", "/dev/null"]
-        for option in options:
-            argv += ["-o", option]
-        return [*argv, f"root@{host.address}"]
+        enter = ["nsenter", f"--net=/run/netns/{self.namespace(doors[0])}"]
+        return [*enter, *ssh_argv(self.key, self.known_hosts, host.address)]
+
+
+def ssh_argv(key, known_hosts, address):
+    options = [
+        f"IdentityFile={key}", "IdentitiesOnly=yes", f"UserKnownHostsFile={known_hosts}",
+        "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "BatchMode=yes",
+        f"ConnectTimeout={LOGIN_TIMEOUT_S}", "LogLevel=ERROR",
+    ]  # fmt: skip
+    argv = ["ssh", "-F", "/dev/null"]
+    for option in options:
+        argv += ["-o", option]
+    return [*argv, f"root@{address}"]

@@ -22,6 +22,7 @@ COMMAND_TIMEOUT_S = 30
 LOCK_TIMEOUT_S = 60
 END_TIMEOUT_S = 10
 MAX_LOG_BYTES = 64 << 10
+INIT = "runsvdir"  # the name of process 1 of a host that is up
 
 
 def event(name, host="", text=""):
@@ -57,17 +58,18 @@ class RunLock:
     """One command at a time works on a run. The file also says where the run has its files, so that
     the same run cannot be made a second time in another folder."""
 
-    def __init__(self, run, state):
+    def __init__(self, run, state, wait_s=LOCK_TIMEOUT_S):
+        self._wait_s = wait_s
         self._path = LOCK_FOLDER / f"baiwan-netns.{run}"
         self._run, self._state = run, state
         self.fd = -1
 
     def __enter__(self):
         LOCK_FOLDER.mkdir(parents=True, exist_ok=True)
-        end = time.monotonic() + LOCK_TIMEOUT_S
+        end = time.monotonic() + self._wait_s
         while not self._try():
-            if time.monotonic() > end:
-                raise ProviderError(f"another command has held {self._path} for {LOCK_TIMEOUT_S} s")
+            if time.monotonic() >= end:
+                raise ProviderError(f"another command has held {self._path} for {self._wait_s} s")
             time.sleep(0.05)
         owner = os.pread(self.fd, 4096, 0).decode(errors="replace")
         if owner and owner != self._state:
@@ -95,6 +97,9 @@ class RunLock:
         self._path.unlink(missing_ok=True)
 
     def __exit__(self, *_):
+        file = os.fstat(self.fd)
+        if file.st_size == 0 and file.st_nlink > 0:  # made by us, and there is no run to it
+            self.remove()
         os.close(self.fd)
 
 

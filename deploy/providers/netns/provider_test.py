@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import fleet_case  # noqa: E402
-from fleet_case import OUTSIDE, Run, trace_of  # noqa: E402
+from fleet_case import OUTSIDE, Run, trace_of, wait_for  # noqa: E402
 
 RATE_MBIT = 80
 
@@ -224,15 +224,9 @@ class OneRun(unittest.TestCase):
         price = self.run_.must("price")
         self.assertEqual((price["total"], price["items"][0]["cost"]), (0, 0))
         check = self.run_.must("check")
+        self.assertTrue(check["shared"])
         self.assertEqual((check["ok"], check["missing"]), (True, []))
         self.assertGreater(check["memory_mb"], 0)
-
-
-def wait_for(case, condition, limit_s=10):
-    end = time.monotonic() + limit_s
-    while not condition():
-        case.assertLess(time.monotonic(), end, "did not happen in time")
-        time.sleep(0.1)
 
 
 class TwoRuns(unittest.TestCase):
@@ -325,6 +319,7 @@ class WrongRequests(unittest.TestCase):
             (lambda r: r.update(state="/usr/x"), "state"),
             (lambda r: r.update(state="/var/tmp/a,b"), "state"),
             (lambda r: r.update(extra=1), "extra"),
+            (lambda r: r.update(options={"type": "c7g.large"}), "options"),
             (lambda r: r.update(network=None), "network"),
             (lambda r: r["network"].update(vpc="8.8.0.0/16"), "network.vpc"),
             (lambda r: r["network"]["subnets"].update(workers="10.0.1.0/25"), "overlaps"),

@@ -83,8 +83,9 @@ def parse_run(document):
 
 
 def parse(document):
-    known = {"run", "state", "network", "hosts", "rate_mbit", "deadline_s", "heartbeat_s"}
+    known = {"run", "state", "network", "hosts", "rate_mbit", "deadline_s", "heartbeat_s", "options"}
     _only(document, known, "the request")
+    require(document.get("options", {}) == {}, "options: this provider has none")
     run, state = parse_run(document)
     vpc, subnets = _network(document.get("network"))
     hosts = _hosts(document.get("hosts"), subnets)
