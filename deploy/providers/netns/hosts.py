@@ -198,6 +198,7 @@ class Fleet:
             "subnet": host.subnet,
             "outside": host.outside,
             "state": state,
+            "disk_kept": (self.disk(host) / "made").exists(),
             "pid": first[0] if first else 0,
             "exec": self._exec(first[1]) if state == "running" else [],
             "ssh": self._ssh(host),

@@ -198,6 +198,7 @@ class OneRun(unittest.TestCase):
         wait_for(self, lambda: self.run_.states()["w-1"] == "ended")
         described = self.run_.must("describe")
         self.assertEqual(described["missing"], ["w-1"])
+        self.assertTrue(next(h for h in described["hosts"] if h["name"] == "w-1")["disk_kept"])
         answer = self.run_.up()
         self.assertEqual((answer["started"], answer["disks_kept"]), (["w-1"], ["w-1"]))
         self.assertEqual(self.run_.inside("w-1", "cat", "/opt/kept"), (0, "kept", ""))
