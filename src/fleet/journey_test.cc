@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 
+#include "fleet/progress.h"
 #include "fleet/status.h"
 
 namespace baiwan::fleet {
@@ -329,6 +330,42 @@ TEST(FleetStatus, FailuresComeFirstThenALineForEachStep) {
   EXPECT_THAT(text, HasSubstr("   1 failed\n"));
   EXPECT_THAT(text, HasSubstr("\nimport    skipped       0 of 3\n"));
   EXPECT_THAT(text, HasSubstr("\nfailed: deploy failed on worker-002 after 3 attempts"));
+}
+
+TEST(FleetStatus, HostsThatFailForTheSameReasonAreNamedTogether) {
+  std::vector<std::string> workers;
+  for (int i = 0; i < 6; ++i) workers.push_back("w-" + std::to_string(i));
+  Journey j = NewJourney("r", workers, 0);
+  DoUntil(Step::kImport, &j);
+  for (const std::string& host : workers) {
+    ASSERT_TRUE(Begin(&j, Step::kImport, host, 3));
+    ASSERT_TRUE(Fail(&j, Step::kImport, host, {host == "w-5" ? "no disk" : "no route"}, 4));
+  }
+  EXPECT_THAT(StatusText(j, 5),
+              StartsWith("w-0, w-1, w-2, w-3 and 1 others: import failed (attempt 1 of 3): no "
+                         "route\nw-5: import failed (attempt 1 of 3): no disk\n"));
+}
+
+// What an operator is told while it goes on.
+TEST(FleetProgress, EachFailureAndEachSettledStepIsToldOnce) {
+  Journey j = NewJourney("r", kWorkers, 0);
+  Progress progress;
+  EXPECT_THAT(progress.News(j, 1), IsEmpty());
+  DoUntil(Step::kImport, &j);
+  EXPECT_EQ(progress.News(j, 1).size(), 4u);  // plan, package, up, deploy
+  for (const std::string& host : kWorkers) ASSERT_TRUE(Begin(&j, Step::kImport, host, 3));
+  ASSERT_TRUE(Fail(&j, Step::kImport, "worker-001", {"no disk"}, 4));
+  EXPECT_THAT(progress.News(j, 5), ElementsAre(StartsWith("worker-001: import failed")));
+  EXPECT_THAT(progress.News(j, 5), IsEmpty());
+  ASSERT_TRUE(Begin(&j, Step::kImport, "worker-001", 6));
+  ASSERT_TRUE(Fail(&j, Step::kImport, "worker-001", {"no disk"}, 7));
+  EXPECT_EQ(progress.News(j, 8).size(), 1u);  // another attempt
+  ASSERT_TRUE(Begin(&j, Step::kImport, "worker-001", 9));
+  for (const std::string& host : kWorkers) ASSERT_TRUE(Done(&j, Step::kImport, host, 10));
+  EXPECT_THAT(progress.News(j, 11), ElementsAre(StartsWith("import    done")));
+  Progress as_json;
+  const auto lines = as_json.NewsAsJson(j);
+  EXPECT_THAT(lines.back(), HasSubstr(R"("step":"import")"));
 }
 
 }  // namespace

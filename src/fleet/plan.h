@@ -83,6 +83,9 @@ struct LimitsPlan {
   std::uint32_t open_files = 65'536;  // of a process
   Nanos monitor_interval = 10 * kSecond;
   std::uint32_t attempts = 3;  // of a step on a host, before it is given up
+  // Hosts end themselves when nothing was heard of the controller for so long; 0: only at the
+  // deadline.
+  Nanos silence = 600 * kSecond;
 
   bool operator==(const LimitsPlan&) const = default;
 };

@@ -54,10 +54,9 @@ void VisitHosts(Visitor& v, Plan& p) {
   v.Choice("roles.layout", p.roles.layout,
            "cell: a whole cell on each worker. role: each worker has one role; say below how many.",
            {"cell", "role"});
-  v.Number("roles.gateway", p.roles.gateway, "Workers with gateways and load clients.", 0,
-           kMaxHosts);
-  v.Number("roles.logic", p.roles.logic, "Workers with logic and store; one cell each.", 0,
-           kMaxHosts);
+  v.Number("roles.gateway", p.roles.gateway, "Workers with gateways.", 0, kMaxHosts);
+  v.Number("roles.logic", p.roles.logic,
+           "Workers with logic, store and load client; one cell each.", 0, kMaxHosts);
   v.Number("roles.relay", p.roles.relay, "Workers with relays.", 0, kMaxHosts);
 }
 
@@ -93,6 +92,9 @@ void VisitPlan(Visitor& v, Plan& p) {
          "Between two looks at every process.", 100 * kMillisecond, 3600 * kSecond);
   v.Number("limits.attempts", p.limits.attempts,
            "How often a step is tried on a host before it is given up.", 1, 20);
+  v.Time("limits.silence", p.limits.silence,
+         "Hosts end themselves when nothing was heard of the controller for so long; 0s: never.", 0,
+         7 * 24 * 3600 * kSecond);
 }
 
 }  // namespace baiwan::fleet::plan_internal

@@ -30,9 +30,9 @@ Progress::New Progress::Take(const Journey& journey) {
 std::vector<std::string> Progress::News(const Journey& journey, std::int64_t now_ms) {
   std::vector<std::string> lines;
   const New found = Take(journey);
-  for (const auto& [step, task] : found.failures) {
-    lines.push_back(FailureText(journey, step, task));
-  }
+  FailedTasks failed;
+  for (const auto& [step, task] : found.failures) failed.emplace_back(step, &task);
+  if (!failed.empty()) lines.push_back(FailuresText(journey, failed));
   for (const Step step : found.settled) lines.push_back(StepText(journey, step, now_ms));
   return lines;
 }

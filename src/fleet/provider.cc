@@ -89,7 +89,8 @@ std::string ProviderRequest(const FleetPlan& plan, const std::string& state) {
                         {"state", state},
                         {"network", {{"vpc", plan.network.vpc}, {"subnets", subnets}}},
                         {"hosts", hosts},
-                        {"deadline_s", std::max<Nanos>(1, plan.deadline / kSecond)}};
+                        {"deadline_s", std::max<Nanos>(1, plan.deadline / kSecond)},
+                        {"heartbeat_s", plan.limits.silence / kSecond}};
   return request.dump();
 }
 
@@ -109,6 +110,7 @@ Result<Described, std::string> ParseDescribed(std::string_view text) {
   Described out;
   out.ssh_key = Text(in, "ssh_key");
   out.known_hosts = Text(in, "known_hosts");
+  out.heartbeat = Text(in, "heartbeat");
   for (const json& host : in["hosts"]) {
     if (!host.is_object()) continue;
     ProvidedHost& one = out.hosts.emplace_back();
@@ -140,6 +142,7 @@ std::optional<std::string> AddFacts(std::string_view text, ProviderFacts* facts)
     const auto at = in.find(key);
     return at != in.end() && at->is_number_unsigned() ? at->get<std::uint64_t>() : 0;
   };
+  if (in.contains("shared") && in["shared"].is_boolean()) facts->shared = in["shared"];
   if (number("memory_mb") > 0) facts->memory_bytes = number("memory_mb") * kMiB;
   if (number("disk_mb") > 0) facts->disk_bytes = number("disk_mb") * kMiB;
   if (number("cpus") > 0) facts->cores = static_cast<std::uint32_t>(number("cpus"));

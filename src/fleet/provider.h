@@ -31,6 +31,7 @@ struct Described {
   std::vector<ProvidedHost> hosts;
   std::string ssh_key;      // as seen from where it was asked
   std::string known_hosts;  // likewise
+  std::string heartbeat;    // a file on each host, see pulse.h
 
   const ProvidedHost* Find(std::string_view name) const;
 };

@@ -9,6 +9,7 @@ namespace baiwan::fleet {
 namespace {
 
 constexpr int kLogLines = 5;
+constexpr std::ptrdiff_t kMostNames = 4;
 
 // The last lines, each behind a bar.
 std::string Tail(const std::string& log) {
@@ -24,15 +25,27 @@ std::string Tail(const std::string& log) {
   return out;
 }
 
-std::string Failures(const Journey& journey) {
-  std::string out;
+FailedTasks AllFailed(const Journey& journey) {
+  FailedTasks failed;
   for (std::size_t i = 0; i < kSteps; ++i) {
-    const auto step = static_cast<Step>(i);
-    for (const Task& task : journey.of(step)) {
-      if (task.state == State::kFailed) out += FailureText(journey, step, task);
+    for (const Task& task : journey.steps[i]) {
+      if (task.state == State::kFailed) failed.emplace_back(static_cast<Step>(i), &task);
     }
   }
-  return out;
+  return failed;
+}
+
+bool Same(const std::pair<Step, const Task*>& a, const std::pair<Step, const Task*>& b) {
+  return a.first == b.first && a.second->attempts == b.second->attempts &&
+         a.second->failure == b.second->failure;
+}
+
+std::string NamesOf(const std::vector<std::string>& hosts) {
+  if (hosts.size() <= static_cast<std::size_t>(kMostNames))
+    return fmt::format("{}", fmt::join(hosts, ", "));
+  const std::vector<std::string> first(hosts.begin(), hosts.begin() + kMostNames);
+  return fmt::format("{} and {} others", fmt::join(first, ", "),
+                     hosts.size() - static_cast<std::size_t>(kMostNames));
 }
 
 struct Tally {
@@ -52,11 +65,24 @@ struct Tally {
 
 }  // namespace
 
-std::string FailureText(const Journey& journey, Step step, const Task& task) {
-  std::string out = fmt::format("{}: {} failed (attempt {} of {}): {}\n", task.host, NameOf(step),
-                                task.attempts, journey.max_attempts, task.failure.why);
-  if (!task.failure.command.empty()) out += "  command: " + task.failure.command + "\n";
-  return out + Tail(task.failure.log_tail);
+std::string FailuresText(const Journey& journey, const FailedTasks& failed) {
+  std::string out;
+  std::vector<bool> told(failed.size(), false);
+  for (std::size_t i = 0; i < failed.size(); ++i) {
+    if (told[i]) continue;
+    std::vector<std::string> hosts;
+    for (std::size_t j = i; j < failed.size(); ++j) {
+      if (told[j] || !Same(failed[i], failed[j])) continue;
+      told[j] = true;
+      hosts.push_back(failed[j].second->host);
+    }
+    const auto& [step, task] = failed[i];
+    out += fmt::format("{}: {} failed (attempt {} of {}): {}\n", NamesOf(hosts), NameOf(step),
+                       task->attempts, journey.max_attempts, task->failure.why);
+    if (!task->failure.command.empty()) out += "  command: " + task->failure.command + "\n";
+    out += Tail(task->failure.log_tail);
+  }
+  return out;
 }
 
 State StepIsOf(const Journey& journey, Step step) {
@@ -90,7 +116,7 @@ std::string StepText(const Journey& journey, Step step, std::int64_t now_ms) {
 }
 
 std::string StatusText(const Journey& journey, std::int64_t now_ms) {
-  std::string out = Failures(journey);
+  std::string out = FailuresText(journey, AllFailed(journey));
   for (std::size_t i = 0; i < kSteps; ++i) {
     out += StepText(journey, static_cast<Step>(i), now_ms);
   }

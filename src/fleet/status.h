@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "fleet/journey.h"
 
@@ -21,7 +23,9 @@ std::string StatusText(const Journey& journey, std::int64_t now_ms);
 
 // Its parts, each ending with a newline.
 std::string StepText(const Journey& journey, Step step, std::int64_t now_ms);
-std::string FailureText(const Journey& journey, Step step, const Task& task);
+// Hosts that failed for the same reason are named together.
+using FailedTasks = std::vector<std::pair<Step, const Task*>>;
+std::string FailuresText(const Journey& journey, const FailedTasks& failed);
 // Of a step as a whole.
 State StepIsOf(const Journey& journey, Step step);
 

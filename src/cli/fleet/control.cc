@@ -16,6 +16,7 @@
 #include "cli/fleet/report.h"
 #include "fleet/control_crew.h"
 #include "fleet/home.h"
+#include "fleet/pulse.h"
 #include "supervise/stop_signals.h"
 
 namespace baiwan::cli {
@@ -54,8 +55,10 @@ Step UntilOf(const std::string& home) {
 
 // ---------------------------------------------------------------- control
 
+// Writes what every host is given; what it learnt from the provider goes to `pulse` as well.
 std::optional<std::string> PutTogether(const fleet::FleetPlan& plan, const std::string& home,
-                                       const fleet::ProviderAt& provider) {
+                                       const fleet::ProviderAt& provider,
+                                       fleet::PulseOptions* pulse) {
   auto found = fleet::Describe(provider, plan, kDescribeWithin);
   for (int tried = 1; !found && tried < kDescribeTries; ++tried) {
     Sleep(kPause);
@@ -68,6 +71,14 @@ std::optional<std::string> PutTogether(const fleet::FleetPlan& plan, const std::
   options.package = "package/" + package->substr(0, package->find('\n'));
   options.ssh_key = found->ssh_key;
   options.known_hosts = found->known_hosts;
+  pulse->silence = plan.limits.silence;
+  pulse->file = found->heartbeat;
+  pulse->ssh_key = found->ssh_key;
+  pulse->known_hosts = found->known_hosts;
+  pulse->folder = home + "/tools";
+  for (std::uint32_t i = 0; i < plan.hosts.count; ++i) {
+    pulse->workers.push_back(fleet::FormatAddress(fleet::WorkerAddress(plan, i)));
+  }
   return fleet::WriteHome(plan, home, options);
 }
 
@@ -97,16 +108,29 @@ int RunControl(const Options& o) {
     if (!wrong) return std::nullopt;
     return fleet::Failure{*wrong, "", "", false};
   };
-  if (const auto wrong = PutTogether(*plan, o.home, crew_options.provider)) return Fail(*wrong);
+  fleet::PulseOptions pulse_options;
+  if (const auto wrong = PutTogether(*plan, o.home, crew_options.provider, &pulse_options)) {
+    return Fail(*wrong);
+  }
+  fleet::Pulse pulse(pulse_options);
   fleet::ControlCrew crew(*plan, crew_options);
   fleet::ControllerOptions options;
   options.first = Step::kDeploy;
   options.last = UntilOf(o.home);
   options.file = o.home + "/journey.json";
-  options.stop = [&] { return signals.Wait(0) != 0; };
+  bool stopped = false;
+  options.stop = [&] {
+    pulse.Beat(true);
+    return stopped = stopped || signals.Wait(0) != 0;
+  };
   if (const auto wrong = fleet::RunJourney(&*journey, crew, SystemClock(), options)) {
     return Fail(*wrong);
   }
+  // Until an operator comes for the rest. When everything is collected the workers are needed no
+  // more: without a beat they end themselves, and this host keeps what they brought.
+  const auto step = fleet::CurrentStep(*journey);
+  const bool workers_needed = step && *step < Step::kDown;
+  while (!stopped && signals.Wait(kSecond) == 0) pulse.Beat(workers_needed);
   return kDone;
 }
 

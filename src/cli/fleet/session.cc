@@ -253,7 +253,7 @@ std::optional<std::string> Session::Bundle() {
   if (!error) fs::copy(folder_ + "/journey.json", bundle + "/handed-over.json", error);
   if (!error) fs::copy(deploy_ + "/bootstrap.sh", bundle + "/bootstrap.sh", error);
   if (error) return fmt::format("cannot put together {}: {}", bundle, error.message());
-  return ReplaceFile(bundle + "/until", fmt::format("{}\n", NameOf(o_.until)));
+  return ReplaceFile(bundle + "/until.new", fmt::format("{}\n", NameOf(o_.until)));
 }
 
 bool Session::HandOver() {
