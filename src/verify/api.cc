@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/budget.h"
@@ -267,7 +268,7 @@ void ReadEverybody(const ApiOptions& options, net::RealLoop& loop, Shared& share
 
 void Verify(const ApiOptions& options, VerifyReport* report) {
   Case made;
-  if (!Prepare(options.verify, &made, report)) return;
+  if (!Prepare(options.verify, std::nullopt, &made, report)) return;
   auto loop = net::RealLoop::Create({});
   if (!loop) return report->errors.push_back(loop.error());
   Rng rng(options.verify.spec.seed);

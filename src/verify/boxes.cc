@@ -20,7 +20,7 @@ Books::Books(const stress::WorkloadSpec& workload, const Population& population)
     : spec(workload),
       people(population),
       per_pair(std::uint64_t{workload.messages_per_friend} * workload.rounds),
-      users(population.users()),
+      users(population.own_users()),
       relations(population.relations()) {}
 
 BoxChecker::BoxChecker(Books& books, std::function<void(std::uint64_t)> progress)
@@ -215,13 +215,13 @@ void BoxChecker::In(Population::Number n, const StoredMessage& m) {
                          user, m.seq, m.send_id, m.peer, plan_.total(sender));
   }
   const PlanCache::Place place = plan_.At(sender, m.send_id);
-  const UserId receiver = people.friends(sender)[place.friend_index];
+  const auto [receiver, relation] = people.FriendAt(sender, place.friend_index);
   if (receiver != user) {
     return findings_.Add(Kind::kForeign, 1,
                          "inbox of user {}: place {} is message {} of user {}, which is for {}",
-                         user, m.seq, m.send_id, m.peer, receiver);
+                         user, m.seq, m.send_id, m.peer,
+                         receiver == 0 ? "a user of another share" : fmt::to_string(receiver));
   }
-  const std::uint64_t relation = people.relation(sender) + place.friend_index;
   bool good = true;
   InOrder(n, relation, place.pair_seq, m, &good);
   if (!stress::BodyMatches(books_.spec, m.peer, m.send_id, m.body)) {
@@ -324,8 +324,8 @@ void BoxChecker::Finish() {
       findings_.Add(Kind::kLost, r.to - r.from + 1,
                     "inbox of user {}: messages {} to {} of its pair with user {} (send ids from "
                     "{} on)",
-                    books_.people.friends(sender)[index], r.from, r.to, books_.people.user(sender),
-                    plan_.SendIdOf(sender, index, r.from));
+                    books_.people.FriendAt(sender, index).user, r.from, r.to,
+                    books_.people.user(sender), plan_.SendIdOf(sender, index, r.from));
     }
   }
   FinishDisplaced();

@@ -29,7 +29,7 @@ struct UserBook {
   Seq cursor = 0;    // ClientReceiveId
 };
 
-// Of a user to a friend.
+// Of a user to a friend. If only one of both is own, the other's side stays zero: see share.h.
 struct RelationBook {
   std::uint32_t sent = 0;      // the last pair sequence in the outbox
   std::uint32_t acked = 0;     // of those
@@ -42,9 +42,9 @@ struct Books {
 
   const stress::WorkloadSpec& spec;
   const Population& people;
-  Seq per_pair;  // messages that a user has for each friend
-  std::vector<UserBook> users;
-  std::vector<RelationBook> relations;
+  Seq per_pair;                         // messages that a user has for each friend
+  std::vector<UserBook> users;          // own ones
+  std::vector<RelationBook> relations;  // all that have a number
 };
 
 class BoxChecker {
@@ -52,7 +52,7 @@ class BoxChecker {
   // `progress` may be empty; it is told how many copies were looked at since it was last called.
   BoxChecker(Books& books, std::function<void(std::uint64_t copies)> progress);
 
-  // The next message of user number `n`, as it stands in the box.
+  // The next message of user number `n`, who is own, as it stands in the box.
   void Out(Population::Number n, const StoredMessage& m);
   void In(Population::Number n, const StoredMessage& m);
   // After the last one: what has not come by now is lost.

@@ -21,10 +21,15 @@ void ReadLedger(const std::string& path, const Population& people, std::vector<T
                     path, ledger->damaged));
   }
   std::uint64_t strangers = 0;
+  std::uint64_t others = 0;
   for (const stress::Ledger::Entry& entry : ledger->entries) {
     const Population::Number n = people.Find(entry.user);
     if (n == Population::kNobody) {
       ++strangers;
+      continue;
+    }
+    if (!people.IsOwn(n)) {
+      ++others;
       continue;
     }
     told[n].send_id = std::max(told[n].send_id, entry.send_id);
@@ -35,25 +40,39 @@ void ReadLedger(const std::string& path, const Population& people, std::vector<T
         fmt::format("ledger {} is of another test: {} of its users are not in the friend graph",
                     path, strangers));
   }
+  if (others > 0) {
+    report->errors.push_back(fmt::format(
+        "ledger {}: {} of its users are of cells of another share: give it where that is made",
+        path, others));
+  }
 }
 
 }  // namespace
 
-bool Prepare(const VerifyOptions& options, Case* made, VerifyReport* report) {
-  const std::size_t errors = report->errors.size();
+bool Prepare(const VerifyOptions& options, std::optional<CellRange> own, Case* made,
+             VerifyReport* report) {
+  const auto refuse = [report](std::string why) {
+    report->errors.push_back(std::move(why));
+    return false;
+  };
   if (options.graph_file.empty()) {
-    if (const auto wrong = stress::Validate(options.spec)) report->errors.push_back(*wrong);
-    if (report->errors.size() > errors) return false;
-    made->people = Population::Generate(options.spec, std::max(options.threads, 1u));
+    if (const auto wrong = stress::Validate(options.spec)) return refuse(*wrong);
+    const CellRange all{0, options.spec.cells - 1};
+    if (own && own->last > all.last) {
+      return refuse(fmt::format("there is no cell {}: the cells are 0 to {}", own->last, all.last));
+    }
+    made->people =
+        Population::Generate(options.spec, own.value_or(all), std::max(options.threads, 1u));
   } else {
     auto graph = stress::ReadGraphText(options.graph_file);
-    if (!graph) return report->errors.push_back(graph.error()), false;
+    if (!graph) return refuse(graph.error());
     made->people = Population(std::move(*graph));
   }
+  const std::uint64_t relations = made->people.own_relations();
   made->books = std::make_unique<Books>(options.spec, made->people);
-  report->expected_messages = stress::MessagesOf(options.spec, made->people.relations());
+  report->expected_messages = stress::MessagesOf(options.spec, relations);
   report->complete = options.expect_complete;
-  if (!options.ledgers.empty()) made->told.resize(made->people.users());
+  if (!options.ledgers.empty()) made->told.resize(made->people.own_users());
   for (const std::string& path : options.ledgers) {
     ReadLedger(path, made->people, made->told, report);
   }
@@ -61,7 +80,7 @@ bool Prepare(const VerifyOptions& options, Case* made, VerifyReport* report) {
 }
 
 void CountUsers(const Case& made, const Census& census, VerifyReport* report) {
-  for (Population::Number n = 0; n < made.people.users(); ++n) {
+  for (Population::Number n = 0; n < made.people.own_users(); ++n) {
     if (census.homes[n] == Census::kNowhere) continue;
     ++report->users;
     report->relations += made.people.friends(n).size();

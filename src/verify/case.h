@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "verify/boxes.h"
@@ -19,11 +20,13 @@ namespace baiwan::verify {
 struct Case {
   Population people;
   std::unique_ptr<Books> books;
-  std::vector<Told> told;  // by user number; empty without ledgers
+  std::vector<Told> told;  // by own user's number; empty without ledgers
 };
 
-bool Prepare(const VerifyOptions& options, Case* made, VerifyReport* report);
-// Users, relations, what they have sent and know to be delivered: after the last check.
+// `own`: the cells that are looked at, of a generated workload; nothing: everybody.
+bool Prepare(const VerifyOptions& options, std::optional<CellRange> own, Case* made,
+             VerifyReport* report);
+// Own users, relations, what they have sent and know to be delivered: after the last check.
 void CountUsers(const Case& made, const Census& census, VerifyReport* report);
 
 }  // namespace baiwan::verify

@@ -18,7 +18,7 @@ LogCheck::LogCheck(const Context& context, BoxChecker& boxes)
     : c_(context),
       boxes_(boxes),
       findings_(boxes.findings()),
-      heads_(context.books.people.users() / context.shards + 1) {}
+      heads_(context.books.people.own_users() / context.shards + 1) {}
 
 // The user's number if it is this shard's to deal with; else kNobody.
 Population::Number LogCheck::Mine(UserId user) const {
@@ -115,9 +115,10 @@ void LogCheck::Stranger(const Section& section) {
 }
 
 void LogCheck::OnSection(LogPlace place, const Section& section, Population::Number n) {
-  const std::uint32_t home = c_.census.homes[n];
+  const bool own = c_.books.people.IsOwn(n);
+  const std::uint32_t home = own ? c_.census.homes[n].load() : Census::kNowhere;
   if (home != c_.store) {
-    if (home != Census::kNowhere || !c_.census.Claim(n, c_.store)) {
+    if (!own || home != Census::kNowhere || !c_.census.Claim(n, c_.store)) {
       return findings_.Add(Kind::kForeign, 1, "store {}: entries of user {}, of another store",
                            c_.path, section.user);
     }
@@ -222,7 +223,8 @@ void LogCheck::CompareRest() {
       c_.files.Scan(Space::kSnap, "", "", [&](std::string_view key, std::string_view value) {
         const auto place = ParseSnapshotKey(key);
         const Population::Number n = place ? Mine(place->user) : Population::kNobody;
-        if (n == Population::kNobody || c_.census.homes[n] != c_.store) return true;
+        if (!c_.books.people.IsOwn(n)) return true;
+        if (c_.census.homes[n] != c_.store) return true;
         if (std::exchange(c_.census.as_of[n], Census::kCompared) == Census::kCompared) return true;
         if (ParseSnapshot(value, &snapshot_) == nullptr) Compare(n, snapshot_);
         return true;

@@ -89,6 +89,10 @@ void StoreCheck::ReadSnapshot(std::string_view key, std::string_view value, Stor
     return findings().Add(Kind::kForeign, 1, "store {}: user {} is not in the friend graph", path_,
                           place->user);
   }
+  if (!books_.people.IsOwn(n)) {
+    return findings().Add(Kind::kForeign, 1, "store {}: user {} is of a cell of another share",
+                          path_, place->user);
+  }
   if (!census_.Claim(n, store_)) {
     return findings().Add(Kind::kForeign, 1, "store {}: user {} stands in another store as well",
                           path_, place->user);

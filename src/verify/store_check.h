@@ -23,14 +23,16 @@
 
 namespace baiwan::verify {
 
-// Where everybody was found.
+// Where every own user was found.
 struct Census {
   static constexpr std::uint32_t kNowhere = ~std::uint32_t{0};
 
   Census(const Population& people, std::size_t stores)
-      : homes(people.users()), as_of(people.users(), 0), unread(stores) {
+      : homes(people.own_users()), as_of(people.own_users(), 0), unread(stores) {
     for (auto& home : homes) home = kNowhere;
   }
+  // Whether all that there is of a user was read.
+  bool Readable(Population::Number n) const { return homes[n] != kNowhere && !unread[homes[n]]; }
   // False: the user has another home.
   bool Claim(Population::Number n, std::uint32_t store) {
     std::uint32_t none = kNowhere;

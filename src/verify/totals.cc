@@ -10,15 +10,9 @@ Totals::Totals(const Books& books, const Census& census, const std::vector<Told>
   for (const auto& unread : census.unread) some_unread_ = some_unread_ || unread;
 }
 
-// Whether all that there is of a user was read.
-bool Totals::Readable(Population::Number n) const {
-  const std::uint32_t home = census_.homes[n];
-  return home != Census::kNowhere && !census_.unread[home];
-}
-
 void Totals::Check(Population::Number n, BoxChecker& boxes) const {
   if (census_.homes[n] == Census::kNowhere) Missing(n, boxes);
-  if (Readable(n)) Outbox(n, boxes);
+  if (census_.Readable(n)) Outbox(n, boxes);
   Pairs(n, boxes);
 }
 
@@ -57,24 +51,31 @@ void Totals::Pairs(Population::Number n, BoxChecker& boxes) const {
   const Population& people = books_.people;
   const UserId user = people.user(n);
   const auto friends = people.friends(n);
-  const bool sender_read = Readable(n);
+  const bool sender_read = census_.Readable(n);
   for (std::size_t i = 0; i < friends.size(); ++i) {
     const RelationBook& pair = books_.relations[people.relation(n) + i];
     const Population::Number other = people.Find(friends[i]);
-    if (other == Population::kNobody || !Readable(other)) continue;
-    Seq wanted = sender_read ? pair.acked : 0;
-    if (complete_) wanted = books_.per_pair;
-    if (pair.received < wanted) {
-      boxes.findings().Add(Kind::kLost, wanted - pair.received,
-                           "inbox of user {}: it ends with message {} of {} of its pair with user "
-                           "{}, who knows {} to be delivered",
-                           friends[i], pair.received, wanted, user, pair.acked);
-    }
-    if (!complete_ && sender_read && pair.received > pair.sent) {
-      boxes.findings().Add(Kind::kLost, pair.received - pair.sent,
-                           "outbox of user {}: it ends with message {} to user {}, who has {}",
-                           user, pair.sent, friends[i], pair.received);
-    }
+    if (!people.IsOwn(other)) continue;
+    CheckPair({user, friends[i], pair.sent, pair.acked, pair.received, sender_read,
+               census_.Readable(other)},
+              books_.per_pair, complete_, &boxes.findings());
+  }
+}
+
+void CheckPair(const PairEnds& ends, Seq per_pair, bool complete, Findings* findings) {
+  if (!ends.receiver_read) return;
+  Seq wanted = ends.sender_read ? ends.acked : 0;
+  if (complete) wanted = per_pair;
+  if (ends.received < wanted) {
+    findings->Add(Kind::kLost, wanted - ends.received,
+                  "inbox of user {}: it ends with message {} of {} of its pair with user {}, who "
+                  "knows {} to be delivered",
+                  ends.receiver, ends.received, wanted, ends.sender, ends.acked);
+  }
+  if (!complete && ends.sender_read && ends.received > ends.sent) {
+    findings->Add(Kind::kLost, ends.received - ends.sent,
+                  "outbox of user {}: it ends with message {} to user {}, who has {}", ends.sender,
+                  ends.sent, ends.receiver, ends.received);
   }
 }
 

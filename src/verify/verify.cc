@@ -1,127 +1,16 @@
 #include "verify/verify.h"
 
-#include <algorithm>
-#include <atomic>
-#include <memory>
-#include <mutex>
-#include <thread>
-#include <utility>
+#include <optional>
 
 #include "base/clock.h"
-#include "verify/boxes.h"
-#include "verify/case.h"
-#include "verify/store_check.h"
-#include "verify/totals.h"
+#include "verify/verification.h"
 
 namespace baiwan::verify {
-namespace {
-
-constexpr unsigned kMostThreads = 256;
-
-// The whole of it, step by step.
-class Verification {
- public:
-  Verification(const VerifyOptions& options, VerifyReport& report)
-      : options_(options),
-        report_(report),
-        threads_(std::clamp(options.threads, 1u, kMostThreads)) {}
-
-  void Run() {
-    if (options_.stores.empty()) {
-      report_.errors.push_back("no store to verify: give the folders of all cells");
-      return;
-    }
-    if (!Prepare(options_, &case_, &report_)) return;
-    census_ = std::make_unique<Census>(case_.people, options_.stores.size());
-    CheckStores();
-    CheckTotals();
-    CountUsers(case_, *census_, &report_);
-  }
-
- private:
-  void CheckStores();
-  void CheckStore(std::uint32_t store, unsigned shards);
-  void CheckTotals();
-  void Take(BoxChecker& checker);
-  std::unique_ptr<BoxChecker> MakeChecker();
-  void Progress(std::uint64_t copies);
-
-  const VerifyOptions& options_;
-  VerifyReport& report_;
-  const unsigned threads_;
-  Case case_;
-  std::unique_ptr<Census> census_;
-  std::atomic<std::uint64_t> copies_{0};
-  std::mutex progress_mutex_;
-  std::mutex report_mutex_;
-};
-
-void Verification::Progress(std::uint64_t copies) {
-  copies_ += copies;
-  const std::unique_lock lock(progress_mutex_, std::try_to_lock);
-  if (lock) options_.progress(copies_ / 2, report_.expected_messages);
-}
-
-std::unique_ptr<BoxChecker> Verification::MakeChecker() {
-  if (!options_.progress) return std::make_unique<BoxChecker>(*case_.books, nullptr);
-  return std::make_unique<BoxChecker>(*case_.books,
-                                      [this](std::uint64_t copies) { Progress(copies); });
-}
-
-void Verification::Take(BoxChecker& checker) {
-  const std::lock_guard lock(report_mutex_);
-  checker.findings().MergeInto(&report_);
-  report_.stored += checker.outbox_messages();
-  report_.delivered += checker.inbox_messages();
-  report_.voids += checker.voids();
-}
-
-// Stores side by side where there are many; several threads to each where there are few.
-void Verification::CheckStores() {
-  const auto stores = static_cast<std::uint32_t>(options_.stores.size());
-  const unsigned workers = std::min(threads_, stores);
-  std::atomic<std::uint32_t> next{0};
-  std::vector<std::thread> pool;
-  for (unsigned w = 0; w < workers; ++w) {
-    const unsigned shards = threads_ / workers + (w < threads_ % workers ? 1 : 0);
-    pool.emplace_back([this, &next, stores, shards] {
-      for (std::uint32_t store = next++; store < stores; store = next++) CheckStore(store, shards);
-    });
-  }
-  for (std::thread& thread : pool) thread.join();
-  for (const std::string& path : options_.stores) report_.disk_bytes += BytesOnDisk(path);
-}
-
-void Verification::CheckStore(std::uint32_t store, unsigned shards) {
-  std::vector<std::unique_ptr<BoxChecker>> checkers;
-  for (unsigned s = 0; s < shards; ++s) checkers.push_back(MakeChecker());
-  StoreCheck(options_.stores[store], store, *case_.books, *census_, checkers).Run();
-  for (const auto& checker : checkers) Take(*checker);
-}
-
-void Verification::CheckTotals() {
-  const Totals totals(*case_.books, *census_, case_.told, options_.expect_complete);
-  std::vector<std::unique_ptr<BoxChecker>> checkers;
-  std::vector<std::thread> pool;
-  for (unsigned t = 0; t < threads_; ++t) {
-    checkers.push_back(std::make_unique<BoxChecker>(*case_.books, nullptr));
-    pool.emplace_back([this, t, &totals, checker = checkers.back().get()] {
-      const std::size_t users = case_.people.users();
-      for (std::size_t n = users * t / threads_; n < users * (t + 1) / threads_; ++n) {
-        totals.Check(n, *checker);
-      }
-    });
-  }
-  for (std::thread& thread : pool) thread.join();
-  for (const auto& checker : checkers) Take(*checker);
-}
-
-}  // namespace
 
 VerifyReport VerifyStores(const VerifyOptions& options) {
   VerifyReport report;
   const Nanos begin = SystemClock().Monotonic();
-  Verification(options, report).Run();
+  Verification(options, std::nullopt, report).Run();
   report.seconds = static_cast<double>(SystemClock().Monotonic() - begin) / kSecond;
   return report;
 }
