@@ -53,14 +53,18 @@ struct VerifyReport {
   std::uint64_t voids = 0;
   std::uint64_t disk_bytes = 0;
   double seconds = 0;
-  bool complete = true;  // whether everything that the plan has should be there
+  bool complete = true;    // whether everything that the plan has should be there
+  bool no_result = false;  // there was nothing to go by, or what was to be made was not: see errors
 
   std::uint64_t count(Kind kind) const { return counts[static_cast<std::size_t>(kind)]; }
   std::uint64_t mismatches() const;
   // Messages of which both copies are right: at least so many.
   std::uint64_t verified() const;
   // 0 verified, 1 mismatch, 2 something could not be verified.
-  int ExitCode() const { return mismatches() > 0 ? 1 : errors.empty() ? 0 : 2; }
+  int ExitCode() const {
+    if (no_result) return 2;
+    return mismatches() > 0 ? 1 : errors.empty() ? 0 : 2;
+  }
   // Some lines for people, ending with a newline.
   std::string ToText() const;
   // An object on one line, see docs/formats.md.
