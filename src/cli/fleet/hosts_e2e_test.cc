@@ -77,21 +77,21 @@ class FleetHostsTest : public ::testing::Test {
     for (const auto& load : loads) EXPECT_EQ(load->Wait(kSoon), 0) << load->output();
     for (const auto& service : services) service->Signal(SIGTERM);
     for (const auto& service : services) EXPECT_EQ(service->Wait(kSoon), 0) << service->output();
-    fleet::Argv all = fleet::JoinOf(plan, {BAIWAN_PROGRAM, ""}, {});
+    std::vector<std::string> shares;
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       const std::string at = folder_.path() + "/host-" + std::to_string(i) + "/";
-      for (const std::string& store : hosts_[i].stores) {
-        all.insert(all.end(), {"--store", at + store});
-      }
-      for (const std::string& ledger : hosts_[i].ledgers) {
-        all.insert(all.end(), {"--ledger", at + ledger});
-      }
       for (const std::string& path : hosts_[i].collect) {
         EXPECT_TRUE(std::filesystem::exists(at + path)) << at + path;
       }
+      if (hosts_[i].verify.empty()) continue;
+      const auto own = Start(hosts_[i].verify);
+      EXPECT_EQ(own->Wait(kSoon), 0) << own->output();
+      shares.push_back(at + hosts_[i].share);
     }
-    const auto verify = Start(all);
-    EXPECT_EQ(verify->Wait(kSoon), 0) << verify->output();
+    const auto join = Start(fleet::JoinOf(plan, {BAIWAN_PROGRAM, ""}, shares));
+    EXPECT_EQ(join->Wait(kSoon), 0) << join->output();
+    const auto found = nlohmann::json::parse(join->output(), nullptr, false);
+    EXPECT_EQ(found.value("verified", 0ULL), stress::TotalMessages(fleet::WorkloadOf(plan)));
   }
 
   TempFolder folder_;
