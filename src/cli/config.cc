@@ -7,6 +7,7 @@
 namespace baiwan::cli {
 namespace {
 
+constexpr Nanos kPortWithin = 3 * kSecond;
 constexpr std::uint64_t kKiB = 1 << 10;
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kGiB = 1 << 30;
@@ -156,6 +157,7 @@ Result<Config, int> Load(const ConfigArgs& args, const std::vector<std::string>&
 
 net::LoopOptions LoopOptionsOf(const Config& config) {
   net::LoopOptions options;
+  options.port_within = kPortWithin;
   const std::string& backend = config.choice("process.backend");
   if (backend == "io_uring") options.backend = net::Backend::kIoUring;
   if (backend == "epoll") options.backend = net::Backend::kEpoll;

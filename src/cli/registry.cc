@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
-#include <thread>
 
 #include "cli/cell_loop.h"
 #include "cli/commands.h"
@@ -14,8 +12,6 @@
 
 namespace baiwan::cli {
 namespace {
-
-constexpr Nanos kPortWithin = 3 * kSecond;
 
 int Run(const ConfigArgs& args) {
   const auto config = Load(args, {"registry"});
@@ -41,13 +37,6 @@ int Run(const ConfigArgs& args) {
   ops.AddSource(&server);
   const Endpoint at = config->endpoint("registry.listen");
   auto http = net::HttpServer::Listen(node, at, server, net::HttpLimits{});
-  // The kernel lets go of the sockets of a killed process only after its end, and this one may be
-  // that process's next life.
-  const Nanos until = SystemClock().Monotonic() + kPortWithin;
-  while (!http && http.error() == NetError::kAddressInUse && SystemClock().Monotonic() < until) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    http = net::HttpServer::Listen(node, at, server, net::HttpLimits{});
-  }
   if (!http) {
     return Fail(
         fmt::format("the registry cannot listen on {}: {}", at.ToString(), Message(http.error())));

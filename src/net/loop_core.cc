@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "net/connection.h"
@@ -154,7 +156,13 @@ std::unique_ptr<ByteStream> LoopCore::NewStream(int descriptor, const Endpoint& 
 
 Result<std::unique_ptr<Listener>, NetError> LoopCore::Listen(const Endpoint& at,
                                                              AcceptFn on_accept) {
-  const auto descriptor = OpenListener(at, options_.backlog, blocking());
+  auto descriptor = OpenListener(at, options_.backlog, blocking());
+  const Nanos until = clock().Monotonic() + options_.port_within;
+  while (!descriptor && descriptor.error() == NetError::kAddressInUse &&
+         clock().Monotonic() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    descriptor = OpenListener(at, options_.backlog, blocking());
+  }
   if (!descriptor) return descriptor.error();
   auto socket = std::make_shared<ListenSocket>(*this, *descriptor, std::move(on_accept));
   if (!Attach(*socket)) {

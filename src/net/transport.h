@@ -30,6 +30,9 @@ struct LoopOptions {
   std::uint32_t buffer_bytes = 16 << 10;
   int backlog = 4096;
   Nanos flush_timeout = 10 * kSecond;  // how long a closing stream may take to send the rest
+  // How long Listen waits, blocking, for a port that is taken: the kernel lets go of the sockets of
+  // a killed process only after its end, and this one may be that process's next life.
+  Nanos port_within = 0;
 };
 
 struct LoopStats {

@@ -7,7 +7,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <cstddef>
+#include <thread>
 #include <vector>
 
 #include "net/testing/transport_fixture.h"
@@ -53,6 +55,22 @@ TEST_P(TransportLimits, PortZeroTakesAFreePort) {
   EXPECT_NE(listener->local().port, 0);
   EXPECT_EQ((*second)->local().host, "127.0.0.1");
   EXPECT_NE((*second)->local().port, listener->local().port);
+}
+
+TEST_P(TransportLimits, APortThatIsSoonFreeIsWaitedForWhereThatIsWanted) {
+  const auto holder = OpenListener({"127.0.0.1", 0}, 16, Blocking::kYes);
+  ASSERT_TRUE(holder.ok());
+  const Endpoint at = LocalEndpoint(*holder);
+  LoopOptions patient;
+  patient.port_within = 20 * kSecond;
+  Start(patient);
+  if (IsSkipped()) return;
+  std::thread frees([&holder] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    close(*holder);
+  });
+  EXPECT_TRUE(loop->transport().Listen(at, [](auto) {}).ok());
+  frees.join();
 }
 
 TEST_P(TransportLimits, APortIsTakenWhileSomebodyListensAndFreeAfterwards) {
