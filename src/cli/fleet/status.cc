@@ -1,21 +1,29 @@
 // `baiwan fleet status`.
 #include "fleet/status.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <memory>
 
 #include "cli/fleet/fleet.h"
+#include "fleet/plan.h"
 
 namespace baiwan::cli {
 namespace {
 
 struct StatusOptions {
   std::string file;
+  std::string runs = "fleet";
   bool json = false;
 };
 
 int RunStatus(const StatusOptions& o) {
-  const auto journey = fleet::LoadJourney(o.file);
+  // A run by its name, or any file.
+  const bool name = fleet::WrongRunName(o.file).empty() && ::access(o.file.c_str(), F_OK) != 0;
+  const auto journey =
+      fleet::LoadJourney(name ? fmt::format("{}/{}/journey.json", o.runs, o.file) : o.file);
   if (!journey) return Fail(journey.error());
   const std::string text =
       o.json ? fleet::ToJson(*journey) : fleet::StatusText(*journey, SystemClock().WallMillis());
@@ -27,13 +35,14 @@ int RunStatus(const StatusOptions& o) {
 
 Command FleetStatusCommand() {
   return {"status", "How far a run has come: failures first, then a line for each step.",
-          "  baiwan fleet status journey.json\n"
-          "  baiwan fleet status journey.json --json\n"
+          "  baiwan fleet status run-20260131-120000\n"
+          "  baiwan fleet status fleet/run-20260131-120000/journey.json --json\n"
           "Exit codes: 0 under way or verified, 1 failed, 2 no such run.\n",
           [](Args& args) {
             auto o = std::make_shared<StatusOptions>();
-            args.Positional("file", &o->file, "the state file of the run");
-            args.Required("file");
+            args.Positional("run", &o->file, "its name, or its state file");
+            args.Required("run");
+            args.Text("--runs", &o->runs, "folder for the runs' folders");
             args.Flag("--json", &o->json, "everything that is known, as JSON");
             return [o] { return RunStatus(*o); };
           }};
