@@ -6,7 +6,8 @@
 #
 # Within baiwan-VERSION-ARCH/: bin/baiwan, lib/ (every shared library it needs apart from libc's own,
 # found by the program itself, so that no environment variable reaches what it starts), the units for
-# systemd and runit, kernel.conf, ABOUT (version, architecture, libc), SHA256SUMS over all of it.
+# systemd and runit, kernel.conf, deploy/ (steps and providers, so that a control host needs nothing
+# else), ABOUT (version, architecture, libc), SHA256SUMS over all of it.
 # The same input gives the same bytes. A tarball that does not hold together is not left behind.
 set -euo pipefail
 
@@ -41,8 +42,11 @@ done <<<"$needs"
 install -m 0755 "$binary" "$root/bin/baiwan"
 # RPATH rather than RUNPATH: it also holds for what the libraries need themselves.
 patchelf --force-rpath --set-rpath "\$ORIGIN/../lib" "$root/bin/baiwan"
-install -m 0644 "$here/units/baiwan.service" "$here/kernel.conf" "$root/units/"
-install -m 0755 "$here/units/baiwan.run" "$root/units/"
+install -m 0644 "$here"/units/*.service "$here/kernel.conf" "$root/units/"
+install -m 0755 "$here"/units/*.run "$here"/units/*.finish "$root/units/"
+tar -C "$here" --exclude='__pycache__' --exclude='*_test.py' --exclude='*_case.py' -cf - ansible providers kernel.conf |
+  tar --one-top-level="$root/deploy" -xf -
+find "$root/deploy" -type d -exec chmod 0755 {} + -o -perm /111 -exec chmod 0755 {} + -o -exec chmod 0644 {} +
 libc=$(ldd --version | sed -n '1s/.* //p')
 printf 'version %s\narchitecture %s\nlibc %s\n' "$version" "$arch" "$libc" >"$root/ABOUT"
 sums=$(cd "$root" && find . -type f | LC_ALL=C sort | xargs sha256sum)
