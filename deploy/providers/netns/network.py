@@ -41,9 +41,16 @@ def router_port(host):
     return f"v{int(host.address):08x}"
 
 
-def card_address(host):
-    """The same in every life of a host: its neighbours remember it for up to a minute."""
-    return "02:00:" + ":".join(f"{b:02x}" for b in host.address.packed)
+def card_address(address):
+    """The same in every life of a host: its neighbours remember it."""
+    return "02:00:" + ":".join(f"{b:02x}" for b in address.packed)
+
+
+def neighbour(address, device):
+    """A line that says where an address is, for good. What is not asked for does not count: the kernel
+    has one table of 1,024 learned neighbours for all namespaces, and forty hosts that all talk to each
+    other would fill it, so that nobody on the machine gets a connection any more."""
+    return f"neigh replace {address} lladdr {card_address(address)} dev {device} nud permanent"
 
 
 def remove_namespaces(shell, names):
@@ -61,7 +68,7 @@ def build_base(shell, request):
     lines.append(f"addr add {_ROUTER_ADDRESS}/{INTERNET.prefixlen} dev outside")
     lines += [f"addr add {a}/32 dev outside" for a in public_addresses(request).values()]
     for name, subnet in request.subnets.items():
-        lines.append(f"link add name br-{name} type bridge")
+        lines.append(f"link add name br-{name} address {card_address(request.gateway(name))} type bridge")
         lines.append(f"addr add {request.gateway(name)}/{subnet.prefixlen} dev br-{name}")
         lines.append(f"link set dev br-{name} up")
     lines.append("link set dev outside up")
@@ -154,9 +161,10 @@ def connect(shell, request, hosts):
     lines = []
     for host, name in zip(hosts, names):
         port = router_port(host)
-        card = f"address {card_address(host)} netns {name}"
+        card = f"address {card_address(host.address)} netns {name}"
         lines.append(f"link add name {port} type veth peer name eth0 {card}")
         lines.append(f"link set dev {port} master br-{host.subnet} up")
+        lines.append(neighbour(host.address, f"br-{host.subnet}"))
     shell.run(["ip", "-n", router, "-batch", "-"], "\n".join(lines) + "\n")
     if request.rate_mbit:
         lines = [rate_line(router_port(h), request.rate_mbit) for h in hosts]
@@ -171,9 +179,11 @@ def rate_line(device, rate_mbit):
 def host_links(request, host):
     """The lines for `ip -batch` in the host's own namespace: what DHCP would tell it."""
     gateway = request.gateway(host.subnet)
+    near = [h.address for h in request.hosts if h.subnet == host.subnet and h is not host]
     return [
         "link set dev lo up",
         "link set dev eth0 up",
         f"addr add {host.address}/{request.prefix(host.subnet)} dev eth0",
         f"route add default via {gateway}" if host.outside else f"route add {request.vpc} via {gateway}",
+        *(neighbour(address, "eth0") for address in [gateway, *near]),
     ]

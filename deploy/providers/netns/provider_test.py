@@ -84,6 +84,15 @@ class OneRun(unittest.TestCase):
         for name in ("control", "w-2"):
             self.assertEqual(self.run_.inside(name, "hostname", via="ssh"), (0, name, ""))
 
+    def test_hosts_fill_no_table_that_all_of_the_machine_share(self):
+        self.listen("w-1", 8085)
+        self.assertTrue(self.run_.reaches("w-0", "10.0.2.21", 8085))
+        for where in (self.run_.host("w-0")["exec"], self.run_.namespace("_router")):
+            shown = subprocess.run([*where, "ip", "-json", "neigh"], capture_output=True, check=True).stdout
+            inner = [n for n in json.loads(shown) if n["dst"].startswith("10.")]
+            self.assertGreater(len(inner), 2)
+            self.assertEqual({s for n in inner for s in n["state"]}, {"PERMANENT"})
+
     def test_workers_hold_no_key_to_the_others(self):
         code, _, _ = self.run_.inside("w-0", "ssh", "-oBatchMode=yes", "-oStrictHostKeyChecking=no",
                                       "10.0.2.21", "true")  # fmt: skip
