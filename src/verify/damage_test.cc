@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "verify/decode.h"
-#include "verify/testing/stress_stores.h"
+#include "verify/testing/split.h"
 #include "verify/verify.h"
 
 namespace baiwan::verify {
@@ -19,12 +19,13 @@ using ::testing::Contains;
 using testing::CountsOf;
 using ::testing::HasSubstr;
 using testing::StressStores;
+using testing::VerifyBothWays;
 
 class DamageTest : public ::testing::Test {
  protected:
   DamageTest() { all.Write({}); }
   void ExpectUnread(const std::string& what, int exit_code = 2) {
-    const VerifyReport report = all.Verify();
+    const VerifyReport report = VerifyBothWays(all, all.options());
     EXPECT_EQ(report.ExitCode(), exit_code) << report.ToText();
     EXPECT_THAT(report.errors, Contains(HasSubstr(what))) << report.ToText();
   }
@@ -70,7 +71,7 @@ TEST_F(DamageTest, AFlippedBitInAFileIsNeverTakenForLoss) {
       flipped = true;
     }
     ASSERT_TRUE(flipped) << kind;
-    const VerifyReport report = large.Verify();
+    const VerifyReport report = VerifyBothWays(large, large.options());
     EXPECT_EQ(report.ExitCode(), 2) << kind << "\n" << report.ToText();
     EXPECT_THAT(report.errors, Contains(HasSubstr("store1")));
   }
@@ -92,7 +93,7 @@ TEST_F(DamageTest, ABlockThatIsGone) {
     writes.deletes.push_back({store::Space::kLog, LogKeyOf({0, 20}), LogKeyOf({0, 21})});
     ASSERT_EQ(kv.CommitNow(writes), store::KvError::kNone);
   });
-  const VerifyReport report = all.Verify();
+  const VerifyReport report = VerifyBothWays(all, all.options());
   EXPECT_GT(CountsOf(report).lost, 0u) << report.ToText();
   EXPECT_THAT(report.notes, Contains(HasSubstr("1 positions of stream 0 have no block")));
 }

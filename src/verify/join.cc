@@ -19,6 +19,7 @@ namespace baiwan::verify {
 namespace {
 
 constexpr unsigned kMostThreads = 256;
+constexpr std::size_t kMostRefusals = 100;
 
 // The first thing in which two workloads differ, as an option and both values; empty if none.
 std::string Difference(const stress::WorkloadSpec& there, const stress::WorkloadSpec& here) {
@@ -44,25 +45,30 @@ class Joining {
  public:
   Joining(const JoinOptions& options, VerifyReport& report) : options_(options), report_(report) {}
 
-  // False: the shares do not fit together, and errors say why.
+  // False: the shares do not fit together, and the report says why and nothing else.
   bool Run() {
-    if (auto wrong = stress::Validate(options_.spec)) return Refuse(*wrong), false;
-    if (options_.shares.empty()) return Refuse("no share to join: give those of all hosts"), false;
-    for (const std::string& path : options_.shares) Open(path);
-    if (!report_.errors.empty()) return false;
-    FindOwners();
-    if (!report_.errors.empty()) return false;
-    report_.expected_messages = stress::TotalMessages(options_.spec);
-    report_.complete = options_.expect_complete;
-    for (const auto& share : shares_) AddUp(share->head());
-    ComparePairs();
-    return true;
+    if (Fit()) {
+      report_.expected_messages = stress::TotalMessages(options_.spec);
+      report_.complete = options_.expect_complete;
+      for (const auto& share : shares_) AddUp(share->head());
+      ComparePairs();
+    }
+    if (refusals_.empty()) return true;
+    if (refusals_.size() > kMostRefusals) {
+      const std::size_t more = refusals_.size() - kMostRefusals;
+      refusals_.resize(kMostRefusals);
+      Refuse(fmt::format("… and {} more", more));
+    }
+    report_ = {};
+    report_.errors = std::move(refusals_);
+    return false;
   }
 
  private:
   // What one cell's comparison brings.
   struct Compared {
     Findings findings;
+    std::vector<std::string> refusals;
     std::uint64_t distinct = 0;
   };
   // What two cells of different shares say of each other.
@@ -72,14 +78,14 @@ class Joining {
     std::size_t next = 0;
   };
 
-  void Refuse(std::string why) { report_.errors.push_back(std::move(why)); }
+  void Refuse(std::string why) { refusals_.push_back(std::move(why)); }
+  bool Fit();
   void Open(const std::string& path);
   void FindOwners();
   void AddUp(ShareHead& head);
   void ComparePairs();
   void CompareCell(CellId cell, Compared* out) const;
-  bool Load(CellId lower, CellId higher, std::size_t count, Facing* facing,
-            Findings* findings) const;
+  std::optional<Facing> Load(CellId lower, CellId higher, std::size_t count, Compared* out) const;
   void Compare(UserId lower, UserId higher, Facing& facing, Compared* out) const;
   void CompareOneWay(UserId sender, UserId receiver, const SharedPair& from, const SharedPair& to,
                      Compared* out) const;
@@ -95,7 +101,17 @@ class Joining {
   VerifyReport& report_;
   std::vector<std::unique_ptr<ShareFile>> shares_;  // by first cell
   std::vector<std::size_t> owners_;                 // by cell
+  std::vector<std::string> refusals_;
 };
+
+// As far as can be said before pairs are compared.
+bool Joining::Fit() {
+  if (auto wrong = stress::Validate(options_.spec)) return Refuse(*wrong), false;
+  if (options_.shares.empty()) return Refuse("no share to join: give those of all hosts"), false;
+  for (const std::string& path : options_.shares) Open(path);
+  if (refusals_.empty()) FindOwners();
+  return refusals_.empty();
+}
 
 void Joining::Open(const std::string& path) {
   auto share = ShareFile::Open(path);
@@ -179,6 +195,7 @@ void Joining::ComparePairs() {
   for (Compared& one : compared) {
     one.findings.MergeInto(&report_);
     report_.distinct += one.distinct;
+    for (std::string& why : one.refusals) Refuse(std::move(why));
   }
 }
 
@@ -199,25 +216,22 @@ void Joining::CompareCell(CellId cell, Compared* out) const {
   std::vector<std::optional<Facing>> facing(options_.spec.cells);
   for (CellId theirs = cell + 1; theirs < options_.spec.cells; ++theirs) {
     if (owners_[theirs] == owners_[cell]) continue;
-    Facing both;
-    if (Load(cell, theirs, counts[theirs], &both, &out->findings)) facing[theirs] = std::move(both);
+    facing[theirs] = Load(cell, theirs, counts[theirs], out);
   }
   for_each([&](UserId user, UserId other, CellId theirs) {
     if (facing[theirs]) Compare(user, other, *facing[theirs], out);
   });
 }
 
-bool Joining::Load(CellId lower, CellId higher, std::size_t count, Facing* facing,
-                   Findings* findings) const {
+std::optional<Joining::Facing> Joining::Load(CellId lower, CellId higher, std::size_t count,
+                                             Compared* out) const {
   auto of_lower = owner(lower).Pairs(lower, higher, count);
   auto of_higher = owner(higher).Pairs(higher, lower, count);
   for (const auto* pairs : {&of_lower, &of_higher}) {
-    if (!*pairs) findings->Error(pairs->error());
+    if (!*pairs) out->refusals.push_back(pairs->error());
   }
-  if (!of_lower || !of_higher) return false;
-  facing->lower = std::move(*of_lower);
-  facing->higher = std::move(*of_higher);
-  return true;
+  if (!of_lower || !of_higher) return std::nullopt;
+  return Facing{std::move(*of_lower), std::move(*of_higher)};
 }
 
 void Joining::Compare(UserId lower, UserId higher, Facing& facing, Compared* out) const {

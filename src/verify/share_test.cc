@@ -318,6 +318,18 @@ TEST_F(ShareFileTest, InventedSharesEndInAReport) {
   ExpectRefused(JoinAll(shared_), "contradicts itself");
 }
 
+TEST_F(ShareFileTest, AShareWithOtherFriendshipsIsRefused) {
+  ShareHead head{all.spec(), {1, 1}, {}, std::vector<bool>(10, true)};
+  SharedPairs pairs(all.spec(), {1, 1});
+  Put(pairs.Encode(head));
+  ExpectRefused(JoinAll(shared_), "what it says of friends in cells 1 and 0 is not of this");
+  for (int i = 0; i < 21; ++i) {
+    for (const CellId other : {0, 2}) pairs.Add(1, other, {6, 6, 6});
+  }
+  Put(pairs.Encode(head));
+  ExpectRefused(JoinAll(shared_), "what it says of friends in cells 1 and 2 is not of this");
+}
+
 TEST_F(ShareFileTest, OnlySoManyTextsTravel) {
   ShareHead head{all.spec(), {1, 1}, {}, std::vector<bool>(10, true)};
   head.report.complete = true;
