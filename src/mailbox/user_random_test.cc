@@ -75,7 +75,7 @@ class Storm {
       case 4:
         return Deliver(who);
       case 5:
-        u_.Offered(who, Number(Received(who)), Number(Received(who)));
+        Offer(who);
         return;
       case 6:
       case 7:
@@ -118,6 +118,12 @@ class Storm {
     wire::Message m = ForwardFrom(from, Number(Received(from)), "b");
     if (hostile_ && rng_.Chance(0.02)) m.checksum ^= 1;
     u_.Deliver(m);
+  }
+
+  void Offer(UserId from) {
+    const Seq first = Number(Received(from));
+    const Seq last = Number(Received(from));
+    u_.Offered(from, first, last);
   }
 
   void Gap(UserId from) {

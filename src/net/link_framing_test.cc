@@ -100,8 +100,9 @@ TEST(LinkFraming, SurvivesRandomBytes) {
   for (int round = 0; round < 5000; ++round) {
     std::string text;
     for (std::uint64_t n = rng.Below(5); n > 0; --n) {
-      text += Frame(static_cast<std::uint8_t>(rng.Next()), rng.Next(),
-                    std::string(rng.Below(100), 'a'));
+      const auto type = static_cast<std::uint8_t>(rng.Next());
+      const std::uint64_t tag = rng.Next();
+      text += Frame(type, tag, std::string(rng.Below(100), 'a'));
     }
     for (std::uint64_t n = rng.Below(3); n > 0 && !text.empty(); --n) {
       text[rng.Below(text.size())] = static_cast<char>(rng.Next());

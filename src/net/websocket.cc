@@ -19,6 +19,11 @@ std::uint32_t Seconds(std::string_view text) {
   return error == std::errc{} && end == text.data() + text.size() ? seconds : 0;
 }
 
+std::string NewKey(Rng& rng) {
+  const std::uint64_t high = rng.Next();  // before the other half, whatever the compiler
+  return WsKey(high, rng.Next());
+}
+
 // One handshake under way. It is owned by the loop, through the timer that bounds it, so that it
 // goes with the loop if nothing comes of it.
 class WsHandshake final : public StreamHandler, public std::enable_shared_from_this<WsHandshake> {
@@ -30,7 +35,7 @@ class WsHandshake final : public StreamHandler, public std::enable_shared_from_t
         handler_(handler),
         limits_(limits),
         done_(std::move(done)),
-        key_(WsKey(node.rng.Next(), node.rng.Next())),
+        key_(NewKey(node.rng)),
         parser_(kMaxHead, limits.max_message) {}
 
   void Start(const Endpoint& to, Nanos timeout) {

@@ -315,8 +315,8 @@ TEST_F(WebSocketTest, SurvivesRandomFrames) {
     world.transport.read_bytes = 1 + world.rng.Below(200);
     std::string text = kUpgrade;
     for (int i = 0; i < 8; ++i) {
-      text += Masked(static_cast<std::uint8_t>(0x80 | world.rng.Below(16)),
-                     std::string(world.rng.Below(100), 'x'));
+      const auto first = static_cast<std::uint8_t>(0x80 | world.rng.Below(16));
+      text += Masked(first, std::string(world.rng.Below(100), 'x'));
     }
     text[kUpgrade.size() + world.rng.Below(text.size() - kUpgrade.size())] =
         static_cast<char>(world.rng.Next());

@@ -214,8 +214,10 @@ TEST(WsDecoder, SurvivesRandomBytes) {
   for (int round = 0; round < 4000; ++round) {
     std::string text;
     for (std::uint64_t n = rng.Below(6); n > 0; --n) {
-      const auto first = static_cast<std::uint8_t>((rng.Chance(0.7) ? kFin : 0) | rng.Below(11));
-      text += Frame(first, std::string(rng.Below(200), 'a'), rng.Chance(0.95));
+      const std::uint64_t fin = rng.Chance(0.7) ? kFin : 0;
+      const auto first = static_cast<std::uint8_t>(fin | rng.Below(11));
+      const std::string payload(rng.Below(200), 'a');
+      text += Frame(first, payload, rng.Chance(0.95));
     }
     for (std::uint64_t n = rng.Below(3); n > 0 && !text.empty(); --n) {
       text[rng.Below(text.size())] = static_cast<char>(rng.Next());

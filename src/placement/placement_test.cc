@@ -82,8 +82,8 @@ PlacementTable Shuffled(std::uint64_t seed) {
   const auto cells = static_cast<std::uint32_t>(1 + rng.Below(std::min(partitions, 20U)));
   PlacementTable table(cells, partitions);
   for (std::uint64_t i = rng.Below(50); i > 0; --i) {
-    table.Move(static_cast<PartitionId>(rng.Below(partitions)),
-               static_cast<CellId>(rng.Below(cells)));
+    const auto partition = static_cast<PartitionId>(rng.Below(partitions));
+    table.Move(partition, static_cast<CellId>(rng.Below(cells)));
   }
   return table;
 }

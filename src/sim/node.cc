@@ -11,6 +11,14 @@ namespace {
 constexpr std::uint64_t kPurpose = 0x6E6F'6465'0000'0000;
 constexpr Nanos kMaxUptime = 1000 * kSecond;
 
+// One draw after the other: in which order arguments are evaluated is the compiler's choice, and a
+// seed is one run whatever compiled it.
+SimClock ClockFrom(const Timeline& timeline, Rng& rng, int max_skew_ppm) {
+  const Nanos uptime = Between(rng, 0, kMaxUptime);
+  const auto skew_ppm = static_cast<int>(Between(rng, -max_skew_ppm, max_skew_ppm));
+  return {timeline, uptime, skew_ppm};
+}
+
 }  // namespace
 
 class Node::LifeFatal final : public Fatal {
@@ -78,8 +86,7 @@ Node::Node(Timeline& timeline, Network& network, NodeId id, std::string name,
       options_(options),
       boot_(std::move(boot)),
       rng_(timeline.RngFor(kPurpose + id)),
-      clock_(timeline, Between(rng_, 0, kMaxUptime),
-             static_cast<int>(Between(rng_, -options.max_skew_ppm, options.max_skew_ppm))),
+      clock_(ClockFrom(timeline, rng_, options.max_skew_ppm)),
       disk_(timeline, options.disk, Rng(rng_.Next())) {}
 
 Node::~Node() {

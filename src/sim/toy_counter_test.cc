@@ -227,9 +227,8 @@ class Client final : public Program, public StreamHandler {
 };
 
 // Empty if all is well; else what is wrong, and how to see it.
-std::string RunToy(std::uint64_t seed, Mistake mistake) {
+std::string RunToy(World& world, Mistake mistake) {
   constexpr std::uint64_t kClients = 3;
-  World world(seed);
   Node& server =
       world.AddNode("server", [mistake](Node& n) { return std::make_unique<Server>(n, mistake); });
   std::vector<Notebook> notebooks(kClients);
@@ -239,7 +238,7 @@ std::string RunToy(std::uint64_t seed, Mistake mistake) {
       return std::make_unique<Client>(n, c, Endpoint{server.ip(), kPort}, notebooks[c], mistake);
     }));
   }
-  Chaos chaos(world, ChaosOptions::Swarm(seed), nodes);
+  Chaos chaos(world, ChaosOptions::Swarm(world.seed()), nodes);
   chaos.Start();
   const auto complain = [&](std::uint64_t client, std::string_view what) {
     const Notebook& book = notebooks[client];
@@ -274,6 +273,11 @@ std::string RunToy(std::uint64_t seed, Mistake mistake) {
   return fmt::format("never finished: {}\n{}", Name(ran), world.Describe());
 }
 
+std::string RunToy(std::uint64_t seed, Mistake mistake) {
+  World world(seed);
+  return RunToy(world, mistake);
+}
+
 TEST(ToyCounter, AcknowledgedMeansThereOnceAfterAnyCrash) {
   for (const std::uint64_t seed : Seeds(300)) {
     const std::string wrong = RunToy(seed, Mistake::kNone);
@@ -281,11 +285,29 @@ TEST(ToyCounter, AcknowledgedMeansThereOnceAfterAnyCrash) {
   }
 }
 
+// So that a seed from one machine shows the same there and elsewhere. A change of the simulator is
+// a change of this number; two compilers, or two builds, that differ in it are a mistake. Mostly it
+// is two draws in one expression, whose order is the compiler's choice.
+TEST(ToyCounter, ASeedIsTheSameRunWhateverCompiledIt) {
+  std::uint64_t all = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    World world(seed);
+    RunToy(world, Mistake::kNone);
+    all = Mix(all, world.trace().hash());
+  }
+  EXPECT_EQ(all, 0xEC52'39FA'96F6'025AULL);
+}
+
+// The rarest mistake, TrustSilence, shows in 31 of 10,000 seeds (the others in 551 and more):
+// whatever becomes of single seeds when the simulator changes, so many miss it once in millions of
+// times.
+constexpr std::uint64_t kPlantedSeeds = 5000;
+
 class Planted : public ::testing::TestWithParam<std::pair<const char*, Mistake>> {};
 
 TEST_P(Planted, MistakeIsFoundWithinABoundedNumberOfSeeds) {
-  const auto found =
-      FirstFailure(300, [](std::uint64_t seed) { return RunToy(seed, GetParam().second); });
+  const auto found = FirstFailure(
+      kPlantedSeeds, [](std::uint64_t seed) { return RunToy(seed, GetParam().second); });
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(RunToy(*found, GetParam().second), RunToy(*found, GetParam().second)) << "it replays";
   RecordProperty("seed", std::to_string(*found));

@@ -160,7 +160,8 @@ TEST_P(KvConformance, WhatWasAcknowledgedIsThereAfterReopening) {
   for (int round = 0; round < 5; ++round) {
     for (int i = 0; i < 40; ++i) {
       const std::string key = std::to_string(rng.Below(100));
-      const std::string value(rng.Below(2000), static_cast<char>('a' + rng.Below(26)));
+      const std::uint64_t size = rng.Below(2000);
+      const std::string value(size, static_cast<char>('a' + rng.Below(26)));
       ASSERT_EQ(CommitAndWait(Puts({{key, value}}, Space::kSnap)), KvError::kNone);
       model[key] = value;
     }
