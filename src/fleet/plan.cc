@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::size_t kMaxFile = 1 << 20;
 constexpr std::size_t kMostSubnets = 16;
-constexpr std::size_t kMostText = 64;
-constexpr std::size_t kLongestRun = 24;  // host names made of it stay below 64 bytes
+constexpr std::size_t kMostText = 256;
+constexpr std::size_t kLongestRun = 20;  // as the providers take it
 
 // What a parser of ours says about a text.
 template <class Parsed>
@@ -53,6 +53,7 @@ class Declare {
   void Number(const char* key, T standard, const char* what, std::int64_t min, std::int64_t max) {
     schema_.Int(key, static_cast<std::int64_t>(standard), what, min, max);
   }
+  void Flag(const char* key, bool standard, const char* what) { schema_.Bool(key, standard, what); }
   void Bytes(const char* key, std::uint64_t standard, const char* what, std::uint64_t min,
              std::uint64_t max) {
     schema_.Bytes(key, standard, what, min, max);
@@ -84,6 +85,7 @@ class Read {
   void Number(const char* key, T& out, const char*, std::int64_t, std::int64_t) {
     out = static_cast<T>(config_.integer(key));
   }
+  void Flag(const char* key, bool& out, const char*) { out = config_.boolean(key); }
   void Bytes(const char* key, std::uint64_t& out, const char*, std::uint64_t, std::uint64_t) {
     out = config_.bytes(key);
   }
@@ -117,6 +119,9 @@ class Write {
   template <class T>
   void Number(std::string_view key, T value, const char* what, std::int64_t, std::int64_t) {
     Line(key, std::to_string(value), what);
+  }
+  void Flag(std::string_view key, bool value, const char* what) {
+    Line(key, value ? "true" : "false", what);
   }
   void Bytes(std::string_view key, std::uint64_t value, const char* what, std::uint64_t,
              std::uint64_t) {

@@ -78,6 +78,23 @@ struct LoadPlan {
   bool operator==(const LoadPlan&) const = default;
 };
 
+// What only this provider knows; see deploy/providers/README.md. Empty texts: its own default.
+struct AwsPlan {
+  std::string region;
+  std::string zone;
+  std::string operator_cidr;  // who may reach the control host by ssh
+  std::string image;
+  std::string bucket;
+  std::string instance_profile;
+  std::string endpoint_url;  // of an emulation
+  std::string prices;        // file
+  std::uint32_t disk_gb = 16;
+  bool spot = false;
+  bool placement_group = false;
+
+  bool operator==(const AwsPlan&) const = default;
+};
+
 struct LimitsPlan {
   std::uint64_t memory = 1ULL << 30;  // that the processes of a host may use together
   std::uint32_t open_files = 65'536;  // of a process
@@ -102,6 +119,7 @@ struct FleetPlan {
   stress::WorkloadSpec workload;  // cells and users come from `hosts` and `roles`: see WorkloadOf
   LoadPlan load;
   LimitsPlan limits;
+  AwsPlan aws;
 
   bool operator==(const FleetPlan&) const = default;
 };

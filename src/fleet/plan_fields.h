@@ -8,7 +8,8 @@ namespace baiwan::fleet::plan_internal {
 
 inline constexpr std::uint64_t kMiB = 1 << 20;
 
-// `Visitor` has Text, Choice, List, Number, Bytes, Time and Money, each (key, value, comment, …).
+// `Visitor` has Text, Choice, List, Flag, Number, Bytes, Time and Money, each (key, value, comment,
+// …).
 template <class Visitor, class Plan>
 void VisitWorkload(Visitor& v, Plan& p) {
   auto& w = p.workload;
@@ -76,6 +77,23 @@ void VisitPorts(Visitor& v, Plan& p) {
 }
 
 template <class Visitor, class Plan>
+void VisitAws(Visitor& v, Plan& p) {
+  v.Text("aws.region", p.aws.region, "Empty: what the AWS settings of the operator say.");
+  v.Text("aws.zone", p.aws.zone, "Empty: EC2 chooses one for all hosts.");
+  v.Text("aws.operator_cidr", p.aws.operator_cidr,
+         "Who may reach the control host by ssh, like 198.51.100.7/32; needed.");
+  v.Text("aws.image", p.aws.image, "Empty: the newest Debian 12.");
+  v.Text("aws.bucket", p.aws.bucket, "Has the package, for the control host; empty: by ssh.");
+  v.Text("aws.instance_profile", p.aws.instance_profile,
+         "With which the control host may start a lost worker again.");
+  v.Text("aws.endpoint_url", p.aws.endpoint_url, "Of an emulation, for tests.");
+  v.Text("aws.prices", p.aws.prices, "A price list; empty: the one beside the provider.");
+  v.Number("aws.disk_gb", p.aws.disk_gb, "Of each host.", 8, 1024);
+  v.Flag("aws.spot", p.aws.spot, "Cheaper, and taken back when others pay more.");
+  v.Flag("aws.placement_group", p.aws.placement_group, "Near each other, in one zone.");
+}
+
+template <class Visitor, class Plan>
 void VisitPlan(Visitor& v, Plan& p) {
   v.Text("run", p.run, "Tags everything that is made, and is how `down` finds it: a-z, 0-9 and -.");
   v.Text("provider", p.provider, "Where the hosts come from: netns (this machine) or aws.");
@@ -95,6 +113,7 @@ void VisitPlan(Visitor& v, Plan& p) {
   v.Time("limits.silence", p.limits.silence,
          "Hosts end themselves when nothing was heard of the controller for so long; 0s: never.", 0,
          7 * 24 * 3600 * kSecond);
+  VisitAws(v, p);
 }
 
 }  // namespace baiwan::fleet::plan_internal

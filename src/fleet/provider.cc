@@ -11,6 +11,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kTail = 2048;
+constexpr const char* kAws = "aws";
 constexpr std::uint64_t kMiB = 1 << 20;
 
 std::string SubnetName(std::size_t number) { return fmt::format("subnet-{}", number + 1); }
@@ -25,6 +26,26 @@ std::string SubnetOf(const FleetPlan& plan, Address address) {
 
 json HostOf(const FleetPlan& plan, const std::string& name, Address address) {
   return {{"name", name}, {"address", FormatAddress(address)}, {"subnet", SubnetOf(plan, address)}};
+}
+
+json AwsOptions(const FleetPlan& plan) {
+  json options = {{"type", plan.hosts.type},
+                  {"architecture", plan.hosts.architecture == "aarch64" ? "arm64" : "x86_64"},
+                  {"disk_gb", plan.aws.disk_gb},
+                  {"spot", plan.aws.spot},
+                  {"placement_group", plan.aws.placement_group}};
+  const auto text = [&](const char* key, const std::string& value) {
+    if (!value.empty()) options[key] = value;
+  };
+  text("region", plan.aws.region);
+  text("zone", plan.aws.zone);
+  text("operator_cidr", plan.aws.operator_cidr);
+  text("image", plan.aws.image);
+  text("bucket", plan.aws.bucket);
+  text("instance_profile", plan.aws.instance_profile);
+  text("endpoint_url", plan.aws.endpoint_url);
+  text("prices", plan.aws.prices);
+  return options;
 }
 
 std::string Text(const json& in, const char* key) {
@@ -85,12 +106,13 @@ std::string ProviderRequest(const FleetPlan& plan, const std::string& state) {
   for (std::size_t i = 0; i < plan.network.subnets.size(); ++i) {
     subnets[SubnetName(i)] = plan.network.subnets[i];
   }
-  const json request = {{"run", plan.run},
-                        {"state", state},
-                        {"network", {{"vpc", plan.network.vpc}, {"subnets", subnets}}},
-                        {"hosts", hosts},
-                        {"deadline_s", std::max<Nanos>(1, plan.deadline / kSecond)},
-                        {"heartbeat_s", plan.limits.silence / kSecond}};
+  json request = {{"run", plan.run},
+                  {"state", state},
+                  {"network", {{"vpc", plan.network.vpc}, {"subnets", subnets}}},
+                  {"hosts", hosts},
+                  {"deadline_s", std::max<Nanos>(1, plan.deadline / kSecond)},
+                  {"heartbeat_s", plan.limits.silence / kSecond}};
+  if (plan.provider == kAws) request["options"] = AwsOptions(plan);
   return request.dump();
 }
 

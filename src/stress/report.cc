@@ -17,7 +17,7 @@ Result<ReportRun, std::string> Load(const std::string& folder, const std::string
   ReportRun run;
   std::error_code ignored;
   const auto path = std::filesystem::canonical(folder, ignored);  // not "latest"
-  run.name = path.filename().string();
+  run.name = result->name.empty() ? path.filename().string() : result->name;
   run.result = std::move(*result);
   run.prefix = prefix;
   auto curves = ReadCurves(folder + "/" + kSeriesFile);

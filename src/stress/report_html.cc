@@ -181,6 +181,48 @@ std::string Costs(const RunResult& r, const ReportRun* other) {
       .Html();
 }
 
+// What a cell does of it: how a deployment grows.
+std::string PerCell(const RunResult& r, const ReportRun* other) {
+  const auto each = [](auto of) {
+    return [of](const RunResult& x) {
+      return static_cast<double>(of(x)) / std::max<std::uint32_t>(x.cells, 1);
+    };
+  };
+  return NumberTable("Growth: each cell's part", other)
+      .Add(
+          "cells", r, [](const RunResult& x) { return std::uint64_t{x.cells}; }, WholeCount)
+      .Add("users", r, each([](const RunResult& x) { return x.users; }),
+           [](double v) { return Whole(v); })
+      .Add("messages a second", r, each([](const RunResult& x) { return x.rate_per_s; }),
+           [](double v) { return Whole(v); })
+      .Add("cores", r,
+           each([](const RunResult& x) { return x.rate_per_s * x.cpu_us_per_message / 1e6; }),
+           Fixed)
+      .Add("memory at the peak", r, each([](const RunResult& x) { return x.peak_rss_mib; }), Mib)
+      .Add("stores on disk", r, each([](const RunResult& x) { return x.disk_bytes; }),
+           [](double bytes) { return Mib(bytes / (1 << 20)); })
+      .Html();
+}
+
+std::string Bill(const RunResult& r) {
+  if (!r.cost) return "";
+  const RunCost& c = *r.cost;
+  std::string html = fmt::format(
+      "<div class=\"card scroll\"><h3>The bill</h3><table><thead><tr><th></th><th>quantity</th>"
+      "<th>each</th><th>{}</th></tr></thead><tbody>",
+      Escaped(c.currency));
+  for (const RunCost::Item& i : c.items) {
+    html += fmt::format("<tr><td>{}</td><td>{:.3f} {}</td><td>{:.4f}</td><td>{:.2f}</td></tr>",
+                        Escaped(i.item), i.quantity, Escaped(i.unit), i.each, i.cost);
+  }
+  html += fmt::format("<tr><td><b>together</b></td><td></td><td></td><td><b>{:.2f}</b></td></tr>",
+                      c.total);
+  return html + fmt::format(
+                    "</tbody></table><p class=\"soft\">for {:.2f} hours, at prices of "
+                    "{}</p></div>\n",
+                    c.hours, c.prices.empty() ? "nobody" : Escaped(c.prices));
+}
+
 std::string Latency(const RunResult& r) {
   if (!r.latency_stored && !r.latency_delivered) {
     return "<div class=\"card\"><h3>Latency</h3><p class=\"soft\">Measured with --rate only: a "
@@ -349,8 +391,8 @@ std::string ReportHtml(const ReportRun& run, const ReportRun* other) {
   const RunResult& r = run.result;
   std::string html = Head(run, other);
   html += std::string("<h2>Numbers</h2>\n<div class=\"grid tables") + (other ? " wide" : "") +
-          "\">\n" + Messages(r, other) + Phases(r, other) + Costs(r, other) + Latency(r) +
-          "</div>\n";
+          "\">\n" + Messages(r, other) + Phases(r, other) + Costs(r, other) + PerCell(r, other) +
+          Latency(r) + Bill(r) + "</div>\n";
   html += "<h2>Who used what</h2>\n<div class=\"grid tables\">\n";
   if (r.cpu_us_by_role) html += Shares("CPU by role", *r.cpu_us_by_role, "µs a message");
   html += Shares("CPU by process", r.cpu_us_by_process, "µs a message") +

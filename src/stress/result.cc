@@ -142,6 +142,43 @@ void ReadMachine(Reader& in, const Json& json, RunMachine* m) {
   in.Get(json, "steal_share", &m->steal_share);
 }
 
+Json CostJson(const std::optional<RunCost>& cost) {
+  if (!cost) return nullptr;
+  Json items = Json::array();
+  for (const RunCost::Item& i : cost->items) {
+    items.push_back({{"item", i.item},
+                     {"quantity", i.quantity},
+                     {"unit", i.unit},
+                     {"each", i.each},
+                     {"cost", i.cost}});
+  }
+  return {{"currency", cost->currency},
+          {"prices", cost->prices},
+          {"hours", cost->hours},
+          {"total", cost->total},
+          {"items", items}};
+}
+
+void ReadCost(Reader& in, const Json& json, std::optional<RunCost>* cost) {
+  if (json.empty()) return;
+  RunCost& c = cost->emplace();
+  in.Get(json, "currency", &c.currency);
+  in.Get(json, "prices", &c.prices);
+  in.Get(json, "hours", &c.hours);
+  in.Get(json, "total", &c.total);
+  const auto items = json.find("items");
+  if (items == json.end() || !items->is_array()) return;
+  for (const Json& item : *items) {
+    if (!item.is_object()) return in.Wrong("items");
+    RunCost::Item& i = c.items.emplace_back();
+    in.Get(item, "item", &i.item);
+    in.Get(item, "quantity", &i.quantity);
+    in.Get(item, "unit", &i.unit);
+    in.Get(item, "each", &i.each);
+    in.Get(item, "cost", &i.cost);
+  }
+}
+
 double Millis(Nanos nanos) { return static_cast<double>(nanos) / kMillisecond; }
 
 }  // namespace
@@ -156,6 +193,7 @@ std::string ToJson(const RunResult& r) {
   const RunPhases& p = r.phase_seconds;
   const Json json = {
       {"version", r.version},
+      {"name", r.name},
       {"users", r.users},
       {"relations", r.relations},
       {"cells", r.cells},
@@ -199,6 +237,7 @@ std::string ToJson(const RunResult& r) {
         {"system", r.machine.system},
         {"steal_share", r.machine.steal_share}}},
       {"exit_code", r.exit_code},
+      {"cost", CostJson(r.cost)},
       {"problems", r.problems},
   };
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -244,6 +283,8 @@ Result<RunResult, std::string> ResultFromJson(std::string_view text) {
   in.Get(json, "date", &r.date);
   ReadMachine(in, in.Object(json, "machine"), &r.machine);
   in.Get(json, "exit_code", &r.exit_code);
+  in.Get(json, "name", &r.name);
+  ReadCost(in, in.Object(json, "cost"), &r.cost);
   if (const auto it = json.find("problems"); it != json.end() && it->is_array()) {
     for (const Json& problem : *it) {
       if (problem.is_string()) r.problems.push_back(problem.get<std::string>());

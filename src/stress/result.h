@@ -78,8 +78,29 @@ struct RunMachine {
   bool operator==(const RunMachine&) const = default;
 };
 
+// What hosts of a provider have cost; only of runs across hosts.
+struct RunCost {
+  struct Item {
+    std::string item;  // "c7g.large on demand"
+    double quantity = 0;
+    std::string unit;  // "hour"
+    double each = 0;
+    double cost = 0;
+
+    bool operator==(const Item&) const = default;
+  };
+  std::string currency = "USD";
+  std::string prices;  // where and when they were valid: "us-east-1, 2026-01-31"
+  double hours = 0;    // from the first host's beginning to the last one's end
+  double total = 0;
+  std::vector<Item> items;
+
+  bool operator==(const RunCost&) const = default;
+};
+
 struct RunResult {
   std::uint32_t version = kResultVersion;
+  std::string name;  // of the run; empty: that of its folder
   std::uint64_t users = 0;
   std::uint64_t relations = 0;  // directed
   std::uint32_t cells = 0;
@@ -99,6 +120,7 @@ struct RunResult {
   std::string revision;  // of the program
   std::string date;      // UTC, "2026-01-31T12:00:00Z"
   RunMachine machine;
+  std::optional<RunCost> cost;
   int exit_code = 0;                  // 0 verified, 1 mismatch, 2 usage or environment, 3 deadline
   std::vector<std::string> problems;  // mismatches (the first 20) or what went wrong
 

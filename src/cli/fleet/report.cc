@@ -68,6 +68,7 @@ class Maker {
 
   void WhatWasAsked() {
     const stress::WorkloadSpec spec = fleet::WorkloadOf(plan_);
+    r_.name = plan_.run;
     r_.cells = spec.cells;
     r_.options = {spec,
                   plan_.load.protocol,

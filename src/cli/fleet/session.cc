@@ -16,6 +16,7 @@
 #include "cli/args.h"
 #include "cli/fleet/fleet.h"
 #include "cli/revision.h"
+#include "fleet/bill.h"
 #include "fleet/check.h"
 #include "fleet/control_crew.h"
 #include "fleet/status.h"
@@ -155,11 +156,53 @@ std::optional<fleet::Failure> Session::CheckThePlan() {
     return fleet::Failure{*wrong, at.program, end->output, true};
   }
   const auto errors = fleet::CheckPlan(plan_, facts);
-  if (errors.empty()) return std::nullopt;
+  if (errors.empty()) return CheckThePrice();
   return fleet::Failure{
       fmt::format("the plan has {}",
                   errors.size() == 1 ? "a mistake" : fmt::format("{} mistakes", errors.size())),
       "", ToText(errors), true};
+}
+
+std::optional<fleet::Failure> Session::CheckThePrice() {
+  const auto at = Provider();
+  const auto end = fleet::RunTool(
+      {"price", {at.program, "price"}, at.folder, fleet::ProviderRequest(plan_, at.state), false},
+      kCheckWithin);
+  if (!end) return fleet::Failure{end.error(), at.program, "", false};
+  if (end->code != 0) return fleet::ParseProviderFailure(end->output, end->error_tail);
+  const auto estimate = fleet::ParseEstimate(end->output, plan_.deadline);
+  if (!estimate) return fleet::Failure{estimate.error(), at.program, end->output, true};
+  if (estimate->total > 0) {
+    std::fputs(fleet::CostText(*estimate, "until the deadline it may cost").c_str(), stderr);
+  }
+  const std::string over = fleet::OverBudget(*estimate, plan_.budget, plan_.deadline);
+  if (!over.empty()) {
+    return fleet::Failure{over, "", fleet::CostText(*estimate, "until the deadline"), true};
+  }
+  if (const auto wrong = ReplaceFile(folder_ + "/estimate.json", fleet::ToJson(*estimate))) {
+    return fleet::Failure{*wrong, "", "", false};
+  }
+  return std::nullopt;
+}
+
+// What it came to, into the result and its report.
+void Session::AddTheBill() {
+  const auto text = ReadFile(folder_ + "/estimate.json");
+  const auto estimate = text ? fleet::CostFromJson(*text)
+                             : Result<stress::RunCost, std::string>::Failure(text.error());
+  if (!estimate) return;
+  const auto cost = fleet::ActualCost(*estimate, journey_);
+  if (!cost) return;
+  if (cost->total > 0) std::fputs(fleet::CostText(*cost, "it has cost").c_str(), stderr);
+  const std::string report = folder_ + "/report";
+  auto result = stress::ReadResult(report + "/" + stress::kResultFile);
+  if (!result) return;
+  result->cost = *cost;
+  if (const auto wrong = ReplaceFile(report + "/" + stress::kResultFile, stress::ToJson(*result))) {
+    Wrong(*wrong);
+    return;
+  }
+  if (const auto made = stress::WriteReport({.folder = report}); !made) Wrong(made.error());
 }
 
 fleet::OperatorCrewOptions Session::Crew() {
@@ -205,7 +248,7 @@ int Session::Carry() {
     if (HandOver() && !Follow()) return Finish();
   }
   if (o_.until >= Step::kReport && !fleet::HostsLeft(journey_).empty()) Fetch();
-  if (o_.until == Step::kDown) Mine(Step::kDown, Step::kDown);
+  if (o_.until == Step::kDown && Mine(Step::kDown, Step::kDown)) AddTheBill();
   return Finish();
 }
 
@@ -221,7 +264,7 @@ int Session::Down() {
     fleet::Next(&journey_, Wall());
     if (!Save()) return kUsage;
   }
-  Mine(Step::kDown, Step::kDown);
+  if (Mine(Step::kDown, Step::kDown)) AddTheBill();
   return Finish();
 }
 
