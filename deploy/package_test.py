@@ -60,6 +60,18 @@ class Package(unittest.TestCase):
         self.assertFalse([n for n in names if n.startswith(("libc.so", "libm.so", "ld-linux"))])
         self.assertTrue([n for n in names if n.startswith("librocksdb.so")])
 
+    def test_a_control_host_needs_nothing_else(self):
+        with tarfile.open(self.tarball) as tar:
+            modes = {m.name.removeprefix(self.root + "/"): m.mode for m in tar if m.isfile()}
+        programs = ("deploy/ansible/step", "deploy/providers/netns/provider", "units/baiwan.run",
+                    "units/baiwan-load.run", "units/baiwan-load.finish")  # fmt: skip
+        files = ("deploy/ansible/ansible.cfg", "deploy/ansible/deploy.yml", "deploy/kernel.conf",
+                 "deploy/ansible/plugins/callback/baiwan_steps.py", "units/kernel.conf",
+                 "units/baiwan.service", "units/baiwan-load.service")  # fmt: skip
+        self.assertEqual({modes.get(p) for p in programs}, {0o755})
+        self.assertEqual({modes.get(f) for f in files}, {0o644})
+        self.assertFalse([n for n in modes if n.endswith(("_test.py", "_case.py", ".pyc"))])
+
     def test_the_same_input_gives_the_same_bytes(self):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             self.assertEqual(pack(folder).returncode, 0)
@@ -87,7 +99,7 @@ class Package(unittest.TestCase):
         self.assertEqual(run.inside("w-0", "sh", "-c", "cd /opt/baiwan && sha256sum --quiet -c SHA256SUMS"),
                          (0, "", ""))  # fmt: skip
         script = (
-            f"cat > /opt/baiwan/host.toml <<'END'\n{HOST_PLAN}END\n"
+            f"mkdir -p /var/lib/baiwan && cat > /var/lib/baiwan/host.toml <<'END'\n{HOST_PLAN}END\n"
             "mkdir /tmp/unit && cp /opt/baiwan/units/baiwan.run /tmp/unit/run && mv /tmp/unit /etc/service/baiwan\n"
             "for i in $(seq 100); do [ -s /tmp/alive ] && break; sleep 0.1; done\n"
             "kill -0 $(cat /tmp/alive) && sv down /etc/service/baiwan && sv -w 10 status /etc/service/baiwan\n"

@@ -39,14 +39,18 @@ class Steps:
     """Hosts that are up, a plan for them, and the steps."""
 
     def __init__(self, name, workers, tarball, users=40, payload="p2p", **more):
-        self.run = fleet_case.Run(name, workers=workers, **more)
+        self.run = fleet_case.Run(name, workers=workers, **{"deadline_s": 300, **more})
         self.workers = [f"worker-{i:03}" for i in range(workers)]
         for host, worker in zip(self.run.request["hosts"][1:], self.workers):
             host["name"] = worker
         self.all = ["control", *self.workers]
         self.tarball = tarball
-        self.run.up()
-        self._make_home(users, payload)
+        try:
+            self.run.up()
+            self._make_home(users, payload)
+        except BaseException:
+            self.run.close()
+            raise
 
     def _make_home(self, users, payload):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
