@@ -15,6 +15,7 @@ namespace {
 std::vector<std::string> WithoutWhose(const std::vector<std::string>& texts) {
   static const std::regex whose("^cells? [0-9]+( to [0-9]+)?: ");
   std::vector<std::string> plain;
+  plain.reserve(texts.size());
   for (const std::string& text : texts) plain.push_back(std::regex_replace(text, whose, ""));
   return plain;
 }
@@ -86,7 +87,7 @@ VerifyReport Join(const VerifyOptions& options, const std::vector<std::string>& 
 }
 
 VerifyReport VerifyBothWays(const StressStores& all, const VerifyOptions& options) {
-  const VerifyReport whole = VerifyStores(options);
+  VerifyReport whole = VerifyStores(options);
   for (const Split& split : Splits(options.spec.cells)) {
     SCOPED_TRACE(
         fmt::format("in {} shares, the first of {}", split.size(), split.front().ToString()));
