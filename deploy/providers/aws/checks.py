@@ -1,0 +1,143 @@
+"""What is missing here or in the account before a run: tools, settings, rights, quotas, image, type."""
+
+import shutil
+
+import inventory
+from cloud import CallError, Cloud, load_boto3
+from errors import ProviderError, RequestError
+
+DEBIAN = "136693071363"  # the account of the Debian project
+_DEBIAN_WORDS = {"arm64": "arm64", "x86_64": "amd64"}
+_TOOLS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client"}
+_STANDARD = "acdhimrtz"  # families that share one quota of processors
+_ON_DEMAND_QUOTA, _SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
+_NO_VPC, _NO_SUBNET, _NO_GROUP = "vpc-" + "0" * 17, "subnet-" + "0" * 17, "sg-" + "0" * 17
+# Asked as dry runs. Rights are looked at before things are, so that "not found" is a yes.
+_RIGHTS = (
+    ("CreateVpc", {"CidrBlock": "10.0.0.0/16"}),
+    ("CreateSubnet", {"VpcId": _NO_VPC, "CidrBlock": "10.0.0.0/24"}),
+    ("CreateInternetGateway", {}),
+    ("AttachInternetGateway", {"VpcId": _NO_VPC, "InternetGatewayId": "igw-" + "0" * 17}),
+    ("CreateRouteTable", {"VpcId": _NO_VPC}),
+    ("CreateSecurityGroup", {"GroupName": "baiwan", "Description": "baiwan", "VpcId": _NO_VPC}),
+    ("TerminateInstances", {"InstanceIds": ["i-" + "0" * 17]}),
+    ("DeleteSubnet", {"SubnetId": _NO_SUBNET}),
+    ("DeleteSecurityGroup", {"GroupId": _NO_GROUP}),
+    ("DeleteVpc", {"VpcId": _NO_VPC}),
+    ("DescribeInstances", {}),
+    ("DescribeTags", {}),
+)
+
+
+def missing(request=None):
+    """([{"what", "why", "package"}], facts of one host)."""
+    found = [_entry(t, "not installed", p) for t, p in _TOOLS.items() if not shutil.which(t)]
+    facts = {"shared": False, "memory_mb": 0, "disk_mb": 0, "cpus": 0, "open_files": 1 << 20}
+    try:
+        load_boto3()
+    except ProviderError:
+        return [*found, _entry("boto3", "not installed", "python3-boto3")], facts
+    if request is None:
+        return found, facts
+    try:
+        cloud = Cloud(request.options)
+        cloud.call("GetCallerIdentity", "sts")
+    except ProviderError as error:
+        return [*found, _entry("credentials", str(error))], facts
+    if request.outside and not request.options.operator_cidr:
+        found.append(_entry("options.operator_cidr", "the addresses that may log in to control"))
+    try:
+        kind = instance_type(cloud, request.options)
+        facts.update(memory_mb=kind["MemoryInfo"]["SizeInMiB"], cpus=kind["VCpuInfo"]["DefaultVCpus"],
+                     disk_mb=request.options.disk_gb << 10)  # fmt: skip
+        chosen = image(cloud, request.options)
+        found += _rights(cloud, request, chosen) + _quotas(cloud, request, facts["cpus"])
+    except (RequestError, ProviderError) as error:
+        found.append(_entry("image or type", str(error)))
+    return found, facts
+
+
+def _entry(what, why, package=""):
+    return {"what": what, "why": why, "package": package}
+
+
+def _rights(cloud, request, chosen):
+    wanted = list(_RIGHTS)
+    run = {"ImageId": chosen["ImageId"], "InstanceType": request.options.type, "MinCount": 1, "MaxCount": 1}
+    wanted.append(("RunInstances", run))
+    if request.options.placement_group:
+        wanted.append(("CreatePlacementGroup", {"GroupName": "baiwan", "Strategy": "cluster"}))
+    refused = [(operation, cloud.refused_dry(operation, **given)) for operation, given in wanted]
+    return [_entry(f"the right to ec2:{operation}", why) for operation, why in refused if why]
+
+
+def _quotas(cloud, request, cpus):
+    """Processors of the standard families, those of others that run in the account included."""
+    code = _SPOT_QUOTA if request.options.spot else _ON_DEMAND_QUOTA
+    if request.options.type[0] not in _STANDARD:
+        return []
+    try:
+        answer = cloud.call("GetServiceQuota", "service-quotas", ServiceCode="ec2", QuotaCode=code)
+    except CallError as error:
+        return [_entry("service quota", f"it cannot be read: {error}")]
+    limit = answer["Quota"]["Value"]
+    need, used = len(request.hosts) * cpus, _used(cloud, request)
+    if used + need <= limit:
+        return []
+    text = f"{len(request.hosts)} hosts need {need} processors, {used} are in use, the quota is {limit:g}"
+    return [_entry("service quota", f"{text}; ask for more of {code} in Service Quotas")]
+
+
+def _used(cloud, request):
+    states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    reservations = cloud.pages("DescribeInstances", "Reservations", Filters=states)
+    ours = {i["InstanceId"] for i in inventory.instances(cloud, request.run)}
+    used = 0
+    for instance in (i for r in reservations for i in r["Instances"]):
+        same = (instance.get("InstanceLifecycle") == "spot") == request.options.spot
+        if same and instance["InstanceType"][0] in _STANDARD and instance["InstanceId"] not in ours:
+            cpu = instance.get("CpuOptions", {})
+            used += cpu.get("CoreCount", 1) * cpu.get("ThreadsPerCore", 1)
+    return used
+
+
+# --- image and type: also before an `up` ----------------------------------------------------------
+
+
+def instance_type(cloud, options):
+    try:
+        found = cloud.call("DescribeInstanceTypes", InstanceTypes=[options.type])["InstanceTypes"]
+    except CallError as error:
+        if "InvalidInstanceType" not in error.code:
+            raise
+        found = []
+    if not found:
+        raise RequestError(f"options.type: there is no {options.type} in {cloud.region}")
+    offered = found[0]["ProcessorInfo"]["SupportedArchitectures"]
+    if options.architecture not in offered:
+        is_text = " and ".join(offered)
+        raise RequestError(f"options.type: {options.type} is {is_text}, not {options.architecture}")
+    return found[0]
+
+
+def image(cloud, options):
+    try:
+        if options.image:
+            which = {"ImageIds": [options.image]}
+        else:
+            name = f"debian-12-{_DEBIAN_WORDS[options.architecture]}-*"
+            which = {"Owners": [DEBIAN], "Filters": [{"Name": "name", "Values": [name]}]}
+        found = cloud.pages("DescribeImages", "Images", **which)
+    except CallError as error:
+        if not error.code.startswith("InvalidAMIID"):
+            raise
+        found = []
+    good = [i for i in found if i.get("State", "available") == "available"]
+    if not good:
+        wanted = options.image or "Debian 12"
+        raise RequestError(f"options.image: there is no {wanted} in {cloud.region}")
+    newest = max(good, key=lambda i: i.get("CreationDate", ""))
+    if newest.get("Architecture") != options.architecture:
+        what = f"{newest['ImageId']} is {newest.get('Architecture')}"
+        raise RequestError(f"options.image: {what}, not {options.architecture}")
+    return newest

@@ -1,0 +1,152 @@
+"""The commands of the contract, and `refresh` for the price list. Each may be repeated, and finds what
+an interrupted one left by its tags."""
+
+import ipaddress
+
+import checks
+import inventory
+import options as options_of
+import price as prices
+import request as requests
+import states
+import tags
+import teardown
+from cloud import Cloud
+from errors import ProviderError, RequestError
+from hosts import Fleet
+from keys import Keys
+from network import Network
+from progress import event
+
+
+def check(document):
+    document = states.seated(document)
+    request = requests.parse(document) if document else None
+    missing, facts = checks.missing(request)
+    return {"ok": not missing, "missing": missing, **facts}
+
+
+def price(document):
+    request = requests.parse(states.seated(document))
+    return prices.price(request, request.options.region)
+
+
+def refresh(document):
+    return prices.refresh(options_of.parse(document.get("options", {})))
+
+
+# --- up -----------------------------------------------------------------------------------------
+
+
+def up(document):
+    document = states.seated(document)
+    request = requests.parse(document)
+    if request.rate_mbit:
+        raise RequestError("rate_mbit: this provider sets none; the type of a host has its own")
+    if request.outside and not request.options.operator_cidr:
+        raise RequestError("options.operator_cidr: which addresses may log in to the outside hosts?")
+    state = states.State(request.run, request.state)
+    state.refuse_foreign()
+    cloud = Cloud(request.options)
+    checks.instance_type(cloud, request.options)
+    image = checks.image(cloud, request.options)
+    _refuse_other_fleet(cloud, request.run, state.fleet())
+    _refuse_other_hosts(state.request(), request)
+    state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with state.lock():
+        fleet_id = state.make()
+        _refuse_other_hosts(state.request(), request)
+        state.keep_request(document)
+        keys = Keys(request.run, state.keys)
+        keys.make()
+        network = Network(cloud, request, fleet_id).ensure()
+        fleet = Fleet(cloud, request, state, keys, fleet_id)
+        started, kept = fleet.start_missing(network, image)
+        fleet.wait_running()
+        warnings = fleet.wait_ready()
+        for text in warnings:
+            event("warning", "", text)
+        return {**fleet.describe(), "started": started, "disks_kept": kept, "warnings": warnings}
+
+
+def _refuse_other_fleet(cloud, run, fleet):
+    """Of two state folders only one may make a run: the other has not the keys to it."""
+    for vpc in inventory.listed(cloud, inventory.VPC, run):
+        other = tags.read(vpc).get(tags.FLEET, "")
+        if other != fleet:
+            raise RequestError(f"state: the run {run} was made with another folder; take it down first")
+
+
+def _refuse_other_hosts(record, request):
+    """A run keeps its network and its hosts; more hosts may come. All else would need a `down`."""
+    if record is None:
+        return
+    before = requests.parse(record)
+    if (before.vpc, before.subnets) != (request.vpc, request.subnets):
+        raise RequestError("network: the run has another one; take it down first")
+    now = {h.name: h for h in request.hosts}
+    for host in before.hosts:
+        if now.get(host.name) != host:
+            raise RequestError(f"hosts: the run has {host.name} as it was; take it down first")
+    for host in set(request.hosts) - set(before.hosts):
+        if host.outside:
+            raise RequestError(f"hosts: {host.name} is outside and new; take the run down first")
+    for field in ("type", "architecture", "region", "spot", "placement_group", "zone"):
+        if getattr(before.options, field) != getattr(request.options, field):
+            raise RequestError(f"options.{field}: the run has another one; take it down first")
+
+
+# --- describe -----------------------------------------------------------------------------------
+
+
+def describe(document):
+    document = states.seated(document)
+    run, path = requests.parse_run(document)
+    state = states.State(run, path)
+    state.refuse_foreign()
+    record = state.request() or (document if "hosts" in document else None)
+    cloud = Cloud(_options(state, document))
+    request = requests.parse(record) if record else _by_tags(cloud, run, path)
+    if not request.hosts:
+        empty = {"run": run, "hosts": [], "missing": [], "ssh_key": "", "known_hosts": ""}
+        return {**empty, "control": {}, "heartbeat": ""}
+    return Fleet(cloud, request, state, Keys(run, state.keys), state.fleet()).describe()
+
+
+def _options(state, document):
+    """Where the run is: as its record says, else as the request does."""
+    return options_of.parse((state.request() or document).get("options", {}))
+
+
+def _by_tags(cloud, run, path):
+    """What the run has been, where no file tells."""
+    hosts = []
+    for name, lives in inventory.by_host(inventory.instances(cloud, run)).items():
+        tag = tags.read(lives[-1])
+        if name and tag.get(tags.ADDRESS):
+            address = ipaddress.IPv4Address(tag[tags.ADDRESS])
+            outside = tag.get(tags.OUTSIDE) == "true"
+            hosts.append(requests.Host(name, address, tag.get(tags.SUBNET, ""), outside))
+    hosts.sort(key=lambda h: (not h.outside, h.address))
+    return requests.Request(run, path, None, {}, tuple(hosts), 0, 0, 0, options_of.Options())
+
+
+# --- down ---------------------------------------------------------------------------------------
+
+
+def down(document):
+    document = states.seated(document)
+    run, path = requests.parse_run(document)
+    state = states.State(run, path)
+    try:
+        state.refuse_foreign()
+    except RequestError:
+        if state.fleet():  # of another run; files of somebody else stay where they are
+            raise
+    cloud = Cloud(_options(state, document))
+    with state.lock():
+        removed = teardown.take_down(cloud, run)
+        state.remove()
+        if left := state.left():
+            raise ProviderError("left over: " + "; ".join(left), command="down")
+    return {"run": run, "removed": removed, "left": []}

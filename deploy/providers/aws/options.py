@@ -1,0 +1,86 @@
+"""The settings of a request that only this provider has: `"options": {…}`. Every one has a default
+but `operator_cidr`, which an `up` with an `outside` host needs."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from errors import RequestError
+
+ARCHITECTURES = ("arm64", "x86_64")
+WIDEST_OPERATOR_PREFIX = 16
+MAX_DISK_GB = 1024
+MAX_TRAFFIC_GB = 1_000_000
+_TYPE = re.compile(r"[a-z][a-z0-9-]{1,20}\.[a-z0-9-]{2,20}")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+){1,3}-\d")
+_ZONE = re.compile(r"[a-z0-9-]{6,30}")
+_IMAGE = re.compile(r"ami-[0-9a-f]{8,17}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PROFILE = re.compile(r"[\w+=,.@-]{1,128}")
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/?")
+_PATH = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+
+
+@dataclass(frozen=True)
+class Options:
+    type: str = "c7g.large"
+    architecture: str = "arm64"
+    image: str = ""  # "": the newest Debian 12 of Debian's own account
+    disk_gb: int = 16
+    spot: bool = False
+    placement_group: bool = False
+    region: str = ""  # "": what the AWS chain of settings says
+    zone: str = ""  # "": EC2 chooses, once for all subnets
+    endpoint_url: str = ""  # for an emulation
+    operator_cidr: str = ""
+    bucket: str = ""
+    instance_profile: str = ""
+    prices: str = ""  # "": the list beside this file
+    traffic_gb_between_zones: float = 0
+    traffic_gb_out: float = 0
+
+
+def parse(document):
+    _require(isinstance(document, dict), "options: expected an object")
+    unknown = sorted(set(document) - set(Options.__dataclass_fields__))
+    _require(not unknown, f"options: unknown field {', '.join(unknown)}")
+    for name, pattern in (
+        ("type", _TYPE), ("image", _IMAGE), ("region", _REGION), ("zone", _ZONE), ("bucket", _BUCKET),
+        ("instance_profile", _PROFILE), ("endpoint_url", _URL), ("prices", _PATH),
+    ):  # fmt: skip
+        value = document.get(name, "")
+        good = isinstance(value, str) and (pattern.fullmatch(value) or (not value and name != "type"))
+        _require(name not in document or good, f"options.{name}: {value!r} is no such name")
+    for name in ("spot", "placement_group"):
+        _require(isinstance(document.get(name, False), bool), f"options.{name}: expected true or false")
+    for name in ("traffic_gb_between_zones", "traffic_gb_out"):
+        value = document.get(name, 0)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        _require(number and 0 <= value <= MAX_TRAFFIC_GB, f"options.{name}: 0 to {MAX_TRAFFIC_GB}")
+    options = Options(**document)
+    disk = options.disk_gb
+    whole = isinstance(disk, int) and not isinstance(disk, bool)
+    _require(whole and 8 <= disk <= MAX_DISK_GB, f"options.disk_gb: expected 8 to {MAX_DISK_GB}")
+    one_of = " or ".join(ARCHITECTURES)
+    _require(options.architecture in ARCHITECTURES, f"options.architecture: expected {one_of}")
+    burstable = re.match(r"t\d", options.type)
+    _require(not burstable, f"options.type: {options.type} lives on credits and hangs under load")
+    _operator(options.operator_cidr)
+    return options
+
+
+def _operator(text):
+    if not text and text == "":
+        return
+    try:
+        _require(isinstance(text, str), "options.operator_cidr: expected text")
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise RequestError(f"options.operator_cidr: {error}") from None
+    wide = f"options.operator_cidr: {text} is wider than /{WIDEST_OPERATOR_PREFIX}"
+    _require(network.prefixlen >= WIDEST_OPERATOR_PREFIX, wide)
+
+
+def _require(condition, text):
+    if not condition:
+        raise RequestError(text)
