@@ -54,6 +54,10 @@ def up(document):
     _refuse_other_hosts(state.request(), request)
     state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with state.lock():
+        if state.ending():
+            event("down", "", "a `down` was interrupted here: it is finished first")
+            teardown.take_down(cloud, request.run)
+            state.remove()
         fleet_id = state.make()
         _refuse_other_hosts(state.request(), request)
         state.keep_request(document)
@@ -145,6 +149,7 @@ def down(document):
             raise
     cloud = Cloud(_options(state, document))
     with state.lock():
+        state.mark_ending()
         removed = teardown.take_down(cloud, run)
         state.remove()
         if left := state.left():

@@ -34,7 +34,7 @@ class Network:
         """The one of this kind and role, made if it is missing."""
         named = tags.of(self._request.run, role, **{tags.FLEET: self._fleet})
         specification = tags.specification([kind.name], named)
-        token = token_of(self._fleet, kind.name, role)
+        token = token_of(self._fleet, kind.name, role, self.vpc)
         for _ in range(LOOK_AGAIN):
             if found := inventory.listed(self._cloud, kind, self._request.run, role):
                 return found[0]

@@ -18,7 +18,7 @@ from errors import ProviderError, RequestError
 
 LOCK_TIMEOUT_S = 60
 SEAT = "/etc/baiwan/provider.json"  # on a host that is outside: {"run", "state", "region"}
-IDENTITY = "aws.json"  # {"run", "fleet"}
+IDENTITY = "aws.json"  # {"run", "fleet", "ending"}
 _RECORD = "request.json"
 _OURS = (_RECORD, "launch", "keys", IDENTITY)  # in the order of removal: the identity last
 
@@ -91,6 +91,15 @@ class State:
         for folder in (self.keys, self.launches):
             folder.mkdir(mode=0o700, exist_ok=True)
         return self.fleet()
+
+    def mark_ending(self):
+        """From here on the things of this life go away: an `up` must not build on what is left of them,
+        nor ask with its client tokens."""
+        if fleet := self.fleet():
+            self.write(IDENTITY, {"run": self.run, "fleet": fleet, "ending": True})
+
+    def ending(self):
+        return (self._read(IDENTITY) or {}).get("ending", False)
 
     def request(self):
         return self._read(_RECORD)
