@@ -1,0 +1,216 @@
+"""What EC2 refuses and moto lets pass. Looks at moto directly, behind the proxy's back."""
+
+import base64
+import ipaddress
+import re
+import threading
+
+WITH_TOKEN = ("RunInstances", "CreateRouteTable", "CreateVpcEndpoint")
+WITHOUT_TAGS = ("CreateRoute",)
+REGION = "us-east-1"
+
+
+class Refused(Exception):
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.words = (400, code, text)
+
+
+class Rules:
+    def __init__(self, ec2):
+        self._ec2 = ec2
+        self._tokens = {}
+        self._lock = threading.Lock()
+        self.placements = {}  # name: the run; moto has none
+        self.spots = {}  # request: the run; moto's are broken, as is its price history
+        self.refused = []  # (action, code): a provider that does all right causes none
+
+    @property
+    def ec2(self):
+        return self._ec2
+
+    def guarded(self, action, parameters, perform):
+        """What `perform` answers, or (None, Refused)."""
+        with self._lock:  # one at a time: what is looked at here must still hold when it is done
+            try:
+                return self._guarded(action, parameters, perform)
+            except Refused as refused:
+                self.refused.append((action, refused.words[1]))
+                return None, refused
+
+    def _guarded(self, action, parameters, perform):
+        creates = action.startswith("Create") or action == "RunInstances"
+        if creates and action not in WITHOUT_TAGS:
+            self._tags(action, parameters)
+        token = parameters.get("ClientToken")
+        if action in WITH_TOKEN and not token:
+            raise Refused("MissingParameter", f"{action} has no client token")
+        if token:
+            asked = {k: v for k, v in parameters.items() if not k.startswith("X-Amz")}
+            if token in self._tokens:
+                before, answer = self._tokens[token]
+                if before != asked:
+                    raise Refused("IdempotentParameterMismatch", f"{token} was for another {action}")
+                return answer
+        check = getattr(self, f"_{action}", None)
+        own = check(parameters) if check else None  # some calls moto does not know at all
+        answer = own or perform()
+        if token and answer[0] == 200:
+            self._tokens[token] = asked, answer
+        return answer
+
+    @staticmethod
+    def _tags(action, parameters):
+        for index in range(1, 10):
+            if f"TagSpecification.{index}.ResourceType" not in parameters:
+                break
+            keys = [v for k, v in parameters.items()
+                    if re.fullmatch(rf"TagSpecification\.{index}\.Tag\.\d+\.Key", k)]  # fmt: skip
+            if "baiwan:run" not in keys:
+                raise Refused("Test.NoRunTag", f"{action} tags without the run")
+        if index == 1:
+            raise Refused("Test.NoTags", f"{action} creates without tags")
+
+    # --- starting ---------------------------------------------------------------------------------
+
+    def _RunInstances(self, given):  # noqa: N802: named after the action
+        images = self._ec2.describe_images()["Images"]
+        image = next((i for i in images if i["ImageId"] == given["ImageId"]), None)
+        if image is None:
+            raise Refused("InvalidAMIID.NotFound", given["ImageId"])
+        types = self._ec2.describe_instance_types(InstanceTypes=[given["InstanceType"]])["InstanceTypes"]
+        if image["Architecture"] not in types[0]["ProcessorInfo"]["SupportedArchitectures"]:
+            raise Refused("InvalidParameterValue", "the architectures differ")
+        if given.get("MetadataOptions.HttpTokens") != "required":
+            raise Refused("Test.IMDSv1", "the metadata is open")
+        if given.get("InstanceInitiatedShutdownBehavior") != "terminate":
+            raise Refused("Test.Stop", "a shutdown would leave the instance stopped, and paid")
+        if len(base64.b64decode(given["UserData"])) > 16384:
+            raise Refused("InvalidParameterValue", "user data is limited to 16384 bytes")
+        nic = "NetworkInterface.1."
+        address = given.get(nic + "PrivateIpAddress", "")
+        subnet = self._ec2.describe_subnets(SubnetIds=[given[nic + "SubnetId"]])["Subnets"][0]
+        if ipaddress.ip_address(address) not in ipaddress.ip_network(subnet["CidrBlock"]):
+            raise Refused("InvalidParameterValue", f"{address} is not in the subnet")
+        if not given.get(nic + "SecurityGroupId.1") or "SecurityGroupId.1" in given:
+            raise Refused("InvalidParameterCombination", "groups belong to the interface")
+        for instance in self._living():
+            if instance["SubnetId"] == subnet["SubnetId"] and instance["PrivateIpAddress"] == address:
+                raise Refused("InvalidIPAddress.InUse", f"{address} is in use")
+
+        if given.get("InstanceMarketOptions.MarketType") == "spot":
+            self.spots[f"sir-{len(self.spots):08x}"] = _run_of(given)
+
+    def _CreateSubnet(self, given):  # noqa: N802
+        self._ec2.describe_vpcs(VpcIds=[given["VpcId"]])
+
+    # --- taking down ------------------------------------------------------------------------------
+
+    def _living(self):
+        found = self._ec2.get_paginator("describe_instances").paginate().build_full_result()
+        instances = [i for r in found["Reservations"] for i in r["Instances"]]
+        return [i for i in instances if i["State"]["Name"] != "terminated"]
+
+    @staticmethod
+    def _unless(held, what):
+        if held:
+            raise Refused("DependencyViolation", f"{what} still has {held[0]}")
+
+    def _DeleteSubnet(self, given):  # noqa: N802
+        which = given["SubnetId"]
+        self._unless([i["InstanceId"] for i in self._living() if i.get("SubnetId") == which], which)
+
+    def _DeleteSecurityGroup(self, given):  # noqa: N802
+        which = given["GroupId"]
+        for instance in self._living():
+            groups = [g["GroupId"] for n in instance["NetworkInterfaces"] for g in n["Groups"]]
+            self._unless([instance["InstanceId"]] if which in groups else [], which)
+        for group in self._ec2.describe_security_groups()["SecurityGroups"]:
+            rules = group["IpPermissions"] + group["IpPermissionsEgress"]
+            named = {p["GroupId"] for r in rules for p in r["UserIdGroupPairs"]}
+            if group["GroupId"] != which and which in named:
+                raise Refused("DependencyViolation", f"{group['GroupId']} names {which}")
+
+    def _DetachInternetGateway(self, given):  # noqa: N802
+        vpc = given["VpcId"]
+        inside = [i for i in self._living() if i.get("VpcId") == vpc]
+        self._unless([i["InstanceId"] for i in inside if i.get("PublicIpAddress")], vpc)
+
+    def _DeleteInternetGateway(self, given):  # noqa: N802
+        which = given["InternetGatewayId"]
+        found = self._ec2.describe_internet_gateways(InternetGatewayIds=[which])["InternetGateways"]
+        self._unless([a["VpcId"] for a in found[0]["Attachments"]] if found else [], which)
+
+    def _DeleteRouteTable(self, given):  # noqa: N802
+        which = given["RouteTableId"]
+        table = self._ec2.describe_route_tables(RouteTableIds=[which])["RouteTables"][0]
+        self._unless([a.get("SubnetId", "main") for a in table["Associations"]], which)
+
+    def _DeleteVpc(self, given):  # noqa: N802
+        vpc = given["VpcId"]
+        of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
+        held = [s["SubnetId"] for s in self._ec2.describe_subnets(Filters=of_vpc)["Subnets"]]
+        groups = self._ec2.describe_security_groups(Filters=of_vpc)["SecurityGroups"]
+        held += [g["GroupId"] for g in groups if g["GroupName"] != "default"]
+        tables = self._ec2.describe_route_tables(Filters=of_vpc)["RouteTables"]
+        held += [t["RouteTableId"] for t in tables if not any(a.get("Main") for a in t["Associations"])]
+        attached = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
+        gateways = self._ec2.describe_internet_gateways(Filters=attached)["InternetGateways"]
+        held += [g["InternetGatewayId"] for g in gateways]
+        ends = self._ec2.describe_vpc_endpoints(Filters=of_vpc)["VpcEndpoints"]
+        held += [e["VpcEndpointId"] for e in ends if e["State"] != "deleted"]
+        self._unless(held, vpc)
+
+    # --- placement groups -------------------------------------------------------------------------
+
+    def _CreatePlacementGroup(self, given):  # noqa: N802
+        name = given["GroupName"]
+        if name in self.placements:
+            raise Refused("InvalidPlacementGroup.Duplicate", name)
+        self.placements[name] = _run_of(given)
+        return _xml("CreatePlacementGroup", f"<placementGroup><groupName>{name}</groupName></placementGroup>")
+
+    def _DescribePlacementGroups(self, given):  # noqa: N802
+        run = given.get("Filter.1.Value.1")
+        names = [n for n, r in self.placements.items() if r == run]
+        items = "".join(f"<item><groupName>{n}</groupName><state>available</state></item>" for n in names)
+        return _xml("DescribePlacementGroups", f"<placementGroupSet>{items}</placementGroupSet>")
+
+    def _DeletePlacementGroup(self, given):  # noqa: N802
+        name = given["GroupName"]
+        if [i for i in self._living() if i.get("Placement", {}).get("GroupName") == name]:
+            raise Refused("InvalidPlacementGroup.InUse", name)
+        if self.placements.pop(name, None) is None:
+            raise Refused("InvalidPlacementGroup.Unknown", name)
+        return _xml("DeletePlacementGroup", "<return>true</return>")
+
+
+    # --- spot -------------------------------------------------------------------------------------
+
+    def _DescribeSpotInstanceRequests(self, given):  # noqa: N802
+        ids = [i for i, r in self.spots.items() if r == given.get("Filter.1.Value.1")]
+        field = "spotInstanceRequestId"
+        items = "".join(f"<item><{field}>{i}</{field}><state>active</state></item>" for i in ids)
+        inner = f"<spotInstanceRequestSet>{items}</spotInstanceRequestSet>"
+        return _xml("DescribeSpotInstanceRequests", inner)
+
+    def _CancelSpotInstanceRequests(self, given):  # noqa: N802
+        for key, value in given.items():
+            if key.startswith("SpotInstanceRequestId."):
+                del self.spots[value]
+        return _xml("CancelSpotInstanceRequests", "<spotInstanceRequestSet/>")
+
+    def _DescribeSpotPriceHistory(self, _):  # noqa: N802
+        item = "<item><spotPrice>0.25</spotPrice></item>"
+        return _xml("DescribeSpotPriceHistory", f"<spotPriceHistorySet>{item}</spotPriceHistorySet>")
+
+
+def _run_of(given):
+    keys = [k for k, v in given.items() if v == "baiwan:run"]
+    return given[keys[0].replace("Key", "Value")]
+
+
+def _xml(action, inner):
+    space = "http://ec2.amazonaws.com/doc/2016-11-15/"
+    text = f'<{action}Response xmlns="{space}"><requestId>0</requestId>{inner}</{action}Response>'
+    return 200, "text/xml", text.encode()

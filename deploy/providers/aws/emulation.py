@@ -1,0 +1,172 @@
+"""EC2 for the tests: moto behind a proxy of ours on loopback.
+
+moto lets much pass that EC2 refuses. The proxy refuses it as EC2 does: creates without tags or client
+token, one token for two different creates, addresses in use, images and types that do not exist or do
+not fit, removal while something still hangs on it. It also answers dry runs (with moto some of them
+create), the price list and the quotas, and does on request what clouds do: throttle, refuse, fail, lose
+an answer, or tell the test that a call is on its way.
+"""
+
+import http.client
+import http.server
+import json
+import logging
+import os
+import tempfile
+import threading
+import urllib.parse
+
+import aws_rules
+import boto3
+
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "dummy-key-id", "AWS_SECRET_ACCESS_KEY": "dummy-secret-of-the-tests"}
+IMAGES = [
+    {
+        "ami_id": f"ami-0{number:016x}", "architecture": arch, "name": f"debian-12-{word}-2025010{day}-1",
+        "owner_id": "136693071363", "creation_date": f"2025-01-0{day}T00:00:00.000Z",
+        "description": "Debian 12", "public": True, "virtualization_type": "hvm", "state": "available",
+        "hypervisor": "xen", "root_device_name": "/dev/xvda", "root_device_type": "ebs",
+        "image_location": "amazon/debian", "image_type": "machine", "sriov": "simple", "platform": None,
+    }
+    for number, (arch, word, day) in enumerate(
+        (("arm64", "arm64", 1), ("arm64", "arm64", 2), ("x86_64", "amd64", 1)), 1
+    )
+]  # fmt: skip
+_LIMIT_S = 60
+
+
+class _Fresh(list):
+    """moto changes the images that it reads, and then cannot read them again for another region."""
+
+    def __iter__(self):
+        return (dict(image) for image in super().__iter__())
+
+
+class Emulation:
+    """`faults`: functions (action, parameters) that answer None or what to do instead: ("error",
+    status, code, text), or ("lose",): perform it, and close the connection without an answer."""
+
+    def __init__(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+            json.dump(IMAGES, file)
+        os.environ.update(ACCOUNT, MOTO_AMIS_PATH=file.name, AWS_EC2_METADATA_DISABLED="true")
+        import moto.ec2.models.amis  # noqa: PLC0415: reads the variables above
+        from moto.server import ThreadedMotoServer  # noqa: PLC0415
+
+        moto.ec2.models.amis.AMIS = _Fresh(moto.ec2.models.amis.AMIS)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._moto.start()
+        os.unlink(file.name)
+        self.moto = "127.0.0.1", self._moto.get_host_and_port()[1]
+        handler = type("Handler", (_Handler,), {"emulation": self})
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.lock = threading.Lock()
+        self.reset()
+
+    def reset(self):
+        """Forgets faults and tokens; what moto holds stays, since runs do not see each other."""
+        self.rules = aws_rules.Rules(self.client("ec2"))
+        self.faults, self.denied, self.actions, self.quota = [], set(), [], 1000.0
+        self.prices = {}
+
+    def client(self, service):
+        """Straight to moto, behind the proxy's back."""
+        url = f"http://{self.moto[0]}:{self.moto[1]}"
+        return boto3.client(service, region_name=aws_rules.REGION, endpoint_url=url)
+
+    def stop(self):
+        self._server.shutdown()
+        self._moto.stop()
+
+    def forward(self, method, path, body, headers):
+        link = http.client.HTTPConnection(*self.moto, timeout=_LIMIT_S)
+        try:
+            link.request(method, path, body, headers)
+            answer = link.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            link.close()
+
+    # --- one request ----------------------------------------------------------------------------
+
+    def answer(self, handler, body):
+        """(status, content type, bytes), or None to close without a word."""
+        target = handler.headers.get("X-Amz-Target", "")
+        if target:
+            return self._json(target.split(".")[-1], json.loads(body or b"{}"))
+        parameters = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
+        action = parameters.get("Action", "")
+        with self.lock:
+            self.actions.append(action)
+        done = [d for fault in self.faults if (d := fault(action, parameters))]
+        if done and done[0][0] == "error":
+            return _error(*done[0][1:])
+        if action in self.denied:
+            return _error(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
+        if parameters.get("DryRun") == "true":
+            return _error(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+        headers = {k: v for k, v in handler.headers.items() if k.lower() != "host"}
+
+        def perform():
+            status, more, data = self.forward("POST", handler.path, body, headers)
+            return status, more.get("Content-Type", "text/xml"), data
+
+        answer = self.rules.guarded(action, parameters, perform)
+        if isinstance(answer[1], Refused):
+            answer = _error(*answer[1].words)
+        return None if done and done[0][0] == "lose" else answer
+
+    def _json(self, action, document):
+        with self.lock:
+            self.actions.append(action)
+        if action == "GetServiceQuota":
+            return _json({"Quota": {"QuotaCode": document["QuotaCode"], "Value": self.quota}})
+        if action == "GetProducts":
+            wanted = {f["Field"]: f["Value"] for f in document["Filters"]}
+            price = self.prices.get(wanted.get("instanceType") or wanted.get("volumeApiName"))
+            dimensions = {"d": {"pricePerUnit": {"USD": str(price)}, "beginRange": "0"}}
+            product = {"terms": {"OnDemand": {"t": {"priceDimensions": dimensions}}}}
+            good = price is not None and wanted["regionCode"] == "eu-central-1"
+            return _json({"PriceList": [json.dumps(product)] if good else []})
+        return 400, "application/x-amz-json-1.1", b'{"__type": "UnknownOperationException"}'
+
+
+Refused = aws_rules.Refused
+
+
+def _json(document):
+    return 200, "application/x-amz-json-1.1", json.dumps(document).encode()
+
+
+def _error(status, code, text):
+    body = (f"<Response><Errors><Error><Code>{code}</Code><Message>{text}</Message></Error></Errors>"
+            "<RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>")  # fmt: skip
+    return status, "text/xml", body.encode()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = _LIMIT_S
+
+    def do_POST(self):  # noqa: N802: the name is the base class's
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = self.emulation.answer(self, body)
+        if answer is None:
+            self.close_connection = True
+            return
+        status, kind, data = answer
+        try:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+        except OSError:  # the caller was killed
+            self.close_connection = True
+
+    def log_message(self, *_):
+        pass
