@@ -40,15 +40,28 @@ def _watch(event, details):
 sys.addaudithook(_watch)
 """
 
-# Stands for ssh: performs what `ready.py` is sent for, and answers as a host does whose boot is done.
+# Stands for ssh: performs what `ready.py` is sent for, and answers as a host does whose boot is done, but
+# for those whose login is in the file of the late.
 _SSH = """#!/bin/sh
 echo "$*" >> "$BAIWAN_TEST_LOGINS"
+[ -e "$BAIWAN_TEST_LATE" ] && echo "$*" | grep -qFf "$BAIWAN_TEST_LATE" && exit 255
 for last; do :; done
 case "$last" in
   -) exec PYTHON -I - ;;
   touch*) case "$*" in *root@10.0.2.21*) echo "net.core.rmem_max is 1, wanted 2" ;; esac ;;
   *) exit 9 ;;
 esac
+"""
+
+# The provider with other limits or paths than its own: {"module.NAME": value}.
+_CHANGED = """
+import json, runpy, sys
+sys.path.insert(0, sys.argv[1])
+for name, value in json.loads(sys.argv[2]).items():
+    module, _, name = name.partition(".")
+    setattr(__import__(module), name, value)
+sys.argv[0:] = ["provider", sys.argv[3]]
+runpy.run_path(sys.path[0] + "/provider", run_name="__main__")
 """
 
 
@@ -85,7 +98,7 @@ class Run:
         (root / "guard" / "sitecustomize.py").write_text(_GUARD)
         (root / "bin" / "ssh").write_text(_SSH.replace("PYTHON", shlex.quote(sys.executable)))
         (root / "bin" / "ssh").chmod(0o755)
-        self.connections, self.logins = root / "connections", root / "logins"
+        self.connections, self.late = root / "connections", root / "late"
 
     def environment(self):
         from emulation import ACCOUNT  # noqa: PLC0415: a test that skips has no moto
@@ -98,13 +111,17 @@ class Run:
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
             "PYTHONPATH": f"{self.folder}/guard",
             "BAIWAN_TEST_CONNECTIONS": str(self.connections),
-            "BAIWAN_TEST_LOGINS": str(self.logins),
+            "BAIWAN_TEST_LOGINS": f"{self.folder}/logins",
+            "BAIWAN_TEST_LATE": str(self.late),
         }
 
-    def start(self, command, request=None):
+    def start(self, command, request=None, changed=None):
+        argv = [sys.executable, str(PROVIDER), command]
+        if changed:
+            argv = [sys.executable, "-c", _CHANGED, str(PROVIDER.parent), json.dumps(changed), command]
         process = subprocess.Popen(
-            [sys.executable, str(PROVIDER), command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env=self.environment(), cwd="/",
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.environment(), cwd="/",
         )  # fmt: skip
         process.stdin.write(json.dumps(self.request if request is None else request))
         process.stdin.close()
@@ -120,8 +137,8 @@ class Run:
         except ValueError:
             raise AssertionError(f"no JSON: {process.returncode} {out!r} {err!r}") from None
 
-    def call(self, command, request=None):
-        return self.finish(self.start(command, request))
+    def call(self, command, request=None, changed=None):
+        return self.finish(self.start(command, request, changed))
 
     def must(self, command, request=None):
         code, answer, events = self.call(command, request)
@@ -242,7 +259,7 @@ def with_moto():
 def main():
     """Runs the tests of the calling script. 77 is ctest's word for skipped."""
     if why := with_moto():
-        print(f"skipped: {why}", flush=True)
+        print(f"nothing was tested: {why}", flush=True)
         return 1 if os.environ.get("CI") == "true" else 77
     done = unittest.main(exit=False, verbosity=2).result
     return 0 if done.wasSuccessful() and done.testsRun > 0 else 1

@@ -24,6 +24,10 @@ systemctl daemon-reexec
 
 if [ $# -gt 0 ]; then
   # Hosts without a way out get them through the control host, which may itself just be starting.
+  if [ -e /etc/apt/apt.conf.d/90-baiwan-proxy ]; then
+    # The cache there reads http only; what it brings is signed.
+    find /etc/apt \( -name '*.list' -o -name '*.sources' \) -exec sed -i 's,https://,http://,' {} +
+  fi
   try=0
   until timeout 120 apt-get -qq update && timeout 300 apt-get -qq install --no-install-recommends -y "$@"; do
     try=$((try + 1))

@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """The aws provider when the cloud throttles, fails, refuses or loses answers."""
 
-import json
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -86,22 +84,36 @@ class Faults(Case):
         self.assertEqual(self.things(run), [])
         self.nothing_refused()
 
+    def test_a_host_that_does_not_get_ready_is_named(self):
+        run = self.run_of("a", 2)
+        run.late.write_text("root@10.0.2.21\n")
+        patience = {"hosts.ROUND_S": 2, "hosts.READY_LIMIT_S": 6}
+        code, answer, events = run.call("up", changed=patience)
+        self.assertEqual((code, answer["host"], answer["command"]), (1, "w-1", "boot"))
+        self.assertIn("not ready after 6 s (1 of 3 hosts)", answer["error"])
+        self.assertEqual({e["host"] for e in events if e["event"] == "ready"}, {"control", "w-0"})
+        run.late.unlink()
+        self.assertEqual(run.must("up")["started"], [])
+
+    def test_a_host_that_ends_while_it_boots_is_named(self):
+        run = self.run_of("a", 2)
+        run.late.write_text("root@10.0.2.20\n")
+        process = run.start("up", changed={"hosts.ROUND_S": 2})
+        while '"ready"' not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        self.ec2.terminate_instances(InstanceIds=[self.instances(run)["w-0"]["InstanceId"]])
+        code, answer, _ = run.finish(process)
+        self.assertEqual((code, answer["host"]), (1, "w-0"))
+        self.assertIn("ended while it started", answer["error"])
+
     def test_what_is_left_is_an_error_that_names_it(self):
         run = self.run_of("a", 1)
         run.must("up")
         vpc = self.instances(run)["w-0"]["VpcId"]
         stranger = self.ec2.create_security_group(GroupName="x", Description="x", VpcId=vpc)["GroupId"]
-        # A shorter patience than the real one, in a process of its own.
-        script = (
-            "import sys; sys.path.insert(0, sys.argv[1]); import teardown, runpy\n"
-            "teardown.RELEASE_LIMIT_S = 2; sys.argv[0:] = ['provider', 'down']\n"
-            "runpy.run_path(sys.path[0] + '/provider', run_name='__main__')\n"
-        )
-        argv = [sys.executable, "-c", script, str(aws_case.PROVIDER.parent)]
-        done = subprocess.run(argv, input=json.dumps(run.request), capture_output=True, text=True,
-                              env=run.environment(), timeout=60, check=False)  # fmt: skip
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn(f"left over: vpc {vpc}", json.loads(done.stdout)["error"])
+        code, answer, _ = run.call("down", changed={"teardown.RELEASE_LIMIT_S": 2})
+        self.assertEqual(code, 1)
+        self.assertIn(f"left over: vpc {vpc}", answer["error"])
         self.assertTrue(self.ec2.describe_security_groups(GroupIds=[stranger])["SecurityGroups"])
         self.ec2.delete_security_group(GroupId=stranger)
 

@@ -20,6 +20,7 @@ from progress import event, wait_until
 LOOK_AGAIN = 3  # after a create whose answer was lost
 LOST_PAUSE_S = 2
 AVAILABLE_LIMIT_S = 60
+SEEN_LIMIT_S = 30
 ANYWHERE = "0.0.0.0/0"
 
 
@@ -63,7 +64,6 @@ class Network:
             raise RequestError(f"network: the run has {vpc['CidrBlock']}; take it down first")
         self.vpc = vpc["VpcId"]
         self._wait_for("DescribeVpcs", "Vpcs", VpcIds=[self.vpc])
-        self._cloud.call("ModifyVpcAttribute", VpcId=self.vpc, EnableDnsSupport={"Value": True})
 
     def _wait_for(self, operation, field, **which):
         def available():
@@ -122,12 +122,18 @@ class Network:
         return identity
 
     def _unless(self, done, operation, **parameters):
-        """What a repeated call is told when it has happened already."""
-        try:
-            self._cloud.call(operation, **parameters)
-        except CallError as error:
-            if error.code != done:
-                raise
+        """`done`: what a repeated call is told when it has happened already. What was just made is not at
+        once to be seen everywhere."""
+        end = time.monotonic() + SEEN_LIMIT_S
+        while True:
+            try:
+                return self._cloud.call(operation, **parameters)
+            except CallError as error:
+                if error.code == done:
+                    return None
+                if not error.code.endswith(".NotFound") or time.monotonic() > end:
+                    raise
+            time.sleep(1)
 
     def _route_out(self, table, gateway):
         if not any(r.get("DestinationCidrBlock") == ANYWHERE for r in table.get("Routes", [])):

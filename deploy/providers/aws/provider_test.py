@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -191,14 +190,6 @@ class Options(Case):
             self.assertLess(len(text), 16384)
 
 
-# The provider with its seat in a folder of the test, as boot data makes it on a control host.
-_SEATED = """
-import sys; sys.path.insert(0, sys.argv[1]); import runpy, states
-states.SEAT = sys.argv[2]; sys.argv[0:] = ['provider', sys.argv[3]]
-runpy.run_path(sys.path[0] + '/provider', run_name='__main__')
-"""
-
-
 class AskedFromControl(Case):
     def setUp(self):
         super().setUp()
@@ -216,11 +207,8 @@ class AskedFromControl(Case):
         self.seat.write_text(json.dumps({**seat, "state": str(root) + seat["state"]}))
 
     def ask(self, command, **change):
-        argv = [sys.executable, "-c", _SEATED, str(aws_case.PROVIDER.parent), str(self.seat), command]
         asked = {**self.run_.request, "state": "/nowhere", **change}
-        done = subprocess.run(argv, input=json.dumps(asked), capture_output=True, text=True, timeout=90,
-                              env=self.run_.environment(), check=False)  # fmt: skip
-        return done.returncode, json.loads(done.stdout)
+        return self.run_.call(command, asked, {"states.SEAT": str(self.seat)})[:2]
 
     def test_a_lost_worker_is_seen_and_made_again_with_the_runs_own_folder(self):
         lost = self.instances(self.run_)["w-1"]["InstanceId"]
