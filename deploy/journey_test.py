@@ -200,5 +200,16 @@ class JourneyTest(unittest.TestCase):
         self.assertIn("worker-001", err)
 
 
+    def test_another_service_goes_the_same_way(self):
+        journey = self.journey("f")
+        plan = HERE.parent / "docs" / "examples" / "nginx" / "plan.toml"
+        code, out, err = journey.test("--plan", str(plan))
+        self.assertEqual(code, 0, f"{out}{err}{self.logs(journey)}")
+        self.assertEqual(fleet_case.trace_of(journey.name), [])
+        report = (journey.folder / "report" / "report.txt").read_text()
+        self.assertEqual(report.count("Requests/sec:"), 3, report)
+        self.assertIn("Requests/sec:", out)
+
+
 if __name__ == "__main__":
     sys.exit(fleet_case.main())

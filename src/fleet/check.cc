@@ -32,6 +32,7 @@ class Checker {
       Wrong("roles.layout", roles);
       return std::move(errors_);
     }
+    if (IsOther(p_)) return std::move(errors_);  // what it needs is not known
     Ports();
     Files();
     if (!Workload()) return std::move(errors_);

@@ -75,7 +75,15 @@ std::optional<std::string> WriteHome(const FleetPlan& plan, const std::string& h
   }
   json hosts = json::array();
   for (const HostFiles& host : FilesOf(plan, options.paths)) {
-    if (auto wrong = WriteFiles(host, home + "/hosts/" + host.name)) return wrong;
+    const std::string folder = home + "/hosts/" + host.name;
+    if (auto wrong = WriteFiles(host, folder)) return wrong;
+    if (const std::string service = home + "/service"; std::filesystem::is_directory(service)) {
+      std::filesystem::copy(service, folder + "/service",
+                            std::filesystem::copy_options::recursive |
+                                std::filesystem::copy_options::overwrite_existing,
+                            error);
+      if (error) return fmt::format("cannot copy {}: {}", service, error.message());
+    }
     hosts.push_back(ToJson(host));
   }
   if (auto wrong = MakeSecret(home + "/link.secret")) return wrong;

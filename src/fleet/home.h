@@ -4,6 +4,7 @@
 //   HOME/plan.toml, journey.json       the plan, and where the run stands
 //   HOME/hosts.json                    all hosts: addresses, what they get, what they run
 //   HOME/hosts/NAME/…                  files that go below the run's folder on that host
+//   HOME/service                       of another service than ours: copied to every host
 //   HOME/link.secret                   mode 0600; made here, and nowhere else
 //   HOME/shares, HOME/collected        what verify and collect bring home, by host
 //   HOME/tools                         streams of the programs that were called

@@ -62,6 +62,7 @@ class Maker {
     settings += fmt::format("registry.listen = {}\nregistry.table_file = {}\n", Quoted(registry_),
                             Quoted(Path("registry.table")));
     Add("registry", settings, "registry", {}, {.stage = 0});
+    if (IsOther(p_)) return Finish();              // nothing of ours to watch
     Child monitor{.name = "monitor", .stage = 4};  // its last look is at servers that still serve
     monitor.argv = {paths_.program, "monitor",
                     "--registry",   registry_,
@@ -72,6 +73,25 @@ class Maker {
                     kInsecure};
     servers_.push_back(std::move(monitor));
     host_.collect.emplace_back("series.jsonl");
+    return Finish();
+  }
+
+  // Another service: its own commands, in the same two services of the host.
+  HostFiles Other(const std::string& next) {
+    host_.folders = {"logs", "results"};
+    host_.collect = {"logs", "results"};
+    servers_.push_back({.name = "service", .argv = Filled(p_.service.serve, next)});
+    if (!p_.service.load.empty()) {
+      loads_.push_back({.name = "load",
+                        .argv = Filled(p_.service.load, next),
+                        .restart = "on-failure",
+                        .stop_deadline = 10 * kSecond});
+    }
+    if (!p_.service.verify.empty()) {
+      // To the step engine 1 means a share with mismatches, which other services do not have.
+      host_.verify = {"/bin/sh", "-c", R"("$@" || exit 3)", "sh"};
+      Append(&host_.verify, Filled(p_.service.verify, next));
+    }
     return Finish();
   }
 
@@ -86,6 +106,24 @@ class Maker {
  private:
   static std::string At(const std::string& host, std::uint32_t port) {
     return fmt::format("{}:{}", host, port);
+  }
+  Argv Filled(const Argv& argv, const std::string& next) const {
+    const std::pair<std::string, std::string> places[] = {
+        {"{address}", host_.address},
+        {"{next}", next},
+        {"{control}", FormatAddress(ControlAddress(p_))},
+        {"{name}", host_.name},
+        {"{folder}", paths_.folder}};
+    Argv filled = argv;
+    for (std::string& word : filled) {
+      for (const auto& [place, value] : places) {
+        for (auto at = word.find(place); at != std::string::npos;
+             at = word.find(place, at + value.size())) {
+          word.replace(at, place.size(), value);
+        }
+      }
+    }
+    return filled;
   }
   std::string Path(const std::string& in_folder) const { return paths_.folder + "/" + in_folder; }
 
@@ -193,9 +231,10 @@ class Maker {
     for (const Child& child : children) {
       text += fmt::format(
           "\n[[child]]\nname = {}\ncommand = {}\nlog = {}\nrestart = {}\nstop_deadline = {}\n"
-          "stage = {}\nready = true\n",
+          "stage = {}\nready = {}\n",
           Quoted(child.name), QuotedList(child.argv), Quoted(Path("logs/" + child.name + ".log")),
-          Quoted(child.restart), Quoted(FormatDuration(child.stop_deadline)), child.stage);
+          Quoted(child.restart), Quoted(FormatDuration(child.stop_deadline)), child.stage,
+          child.name != "service" && child.name != "load");
     }
     return text;
   }
@@ -227,7 +266,8 @@ std::vector<HostFiles> FilesOf(const FleetPlan& plan, const HostPaths& paths) {
   all.push_back(Maker(plan, paths, kControl, ControlAddress(plan)).Control());
   for (std::uint32_t i = 0; i < plan.hosts.count; ++i) {
     Maker maker(plan, paths, WorkerName(i), WorkerAddress(plan, i));
-    all.push_back(maker.Worker(JobOf(plan, i)));
+    const std::string next = FormatAddress(WorkerAddress(plan, (i + 1) % plan.hosts.count));
+    all.push_back(IsOther(plan) ? maker.Other(next) : maker.Worker(JobOf(plan, i)));
   }
   return all;
 }

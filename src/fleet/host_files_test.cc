@@ -122,6 +122,31 @@ TEST(HostFiles, RolesOnHostsOfTheirOwnServeTheirCells) {
   EXPECT_THAT(hosts[7].verify, IsEmpty());
 }
 
+TEST(HostFiles, AnotherServiceHasItsOwnCommandsWithTheirPlacesFilledIn) {
+  FleetPlan plan;
+  plan.hosts.count = 2;
+  plan.service.serve = {"served", "--listen={address}", "--peer={next}", "{folder}/service/x"};
+  plan.service.load = {"load", "{next}", "{name}", "{control}{control}"};
+  plan.service.verify = {"grep", "ok", "{folder}/logs/load.log"};
+  const auto hosts = FilesOf(plan, kPaths);
+  ASSERT_EQ(hosts.size(), 3u);
+  const HostFiles& last = hosts[2];
+  const auto served = Parsed(last, "host.toml");
+  ASSERT_EQ(served.children.size(), 1u);
+  EXPECT_THAT(served.children[0].argv,
+              ElementsAre("served", "--listen=10.0.2.21", "--peer=10.0.2.20",
+                          "/var/lib/baiwan/night-7/service/x"));
+  EXPECT_FALSE(served.children[0].notifies_ready);
+  const auto load = Parsed(last, "load.toml");
+  EXPECT_THAT(load.children[0].argv,
+              ElementsAre("load", "10.0.2.20", "worker-001", "10.0.1.1110.0.1.11"));
+  EXPECT_EQ(load.children[0].restart, supervise::Restart::kOnFailure);
+  EXPECT_EQ(last.verify.back(), "/var/lib/baiwan/night-7/logs/load.log");
+  EXPECT_THAT(last.imports, IsEmpty());
+  EXPECT_THAT(last.share, IsEmpty());
+  ASSERT_EQ(Parsed(hosts[0], "host.toml").children.size(), 1u);  // the registry
+}
+
 TEST(HostFiles, AsManyProcessesAreExpectedAsAreRun) {
   for (const FleetPlan& plan : {FleetPlan{}, Spread()}) {
     std::size_t processes = 0;

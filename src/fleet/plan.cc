@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kMaxFile = 1 << 20;
 constexpr std::size_t kMostSubnets = 16;
 constexpr std::size_t kMostText = 256;
+constexpr std::size_t kMostWords = 64;   // of a command
 constexpr std::size_t kLongestRun = 20;  // as the providers take it
 
 // What a parser of ours says about a text.
@@ -53,6 +54,9 @@ class Declare {
   void Number(const char* key, T standard, const char* what, std::int64_t min, std::int64_t max) {
     schema_.Int(key, static_cast<std::int64_t>(standard), what, min, max);
   }
+  void Words(const char* key, const std::vector<std::string>& standard, const char* what) {
+    schema_.List(key, standard, what, kMostWords);
+  }
   void Flag(const char* key, bool standard, const char* what) { schema_.Bool(key, standard, what); }
   void Bytes(const char* key, std::uint64_t standard, const char* what, std::uint64_t min,
              std::uint64_t max) {
@@ -84,6 +88,9 @@ class Read {
   template <class T>
   void Number(const char* key, T& out, const char*, std::int64_t, std::int64_t) {
     out = static_cast<T>(config_.integer(key));
+  }
+  void Words(const char* key, std::vector<std::string>& out, const char*) {
+    out = config_.list(key);
   }
   void Flag(const char* key, bool& out, const char*) { out = config_.boolean(key); }
   void Bytes(const char* key, std::uint64_t& out, const char*, std::uint64_t, std::uint64_t) {
@@ -119,6 +126,9 @@ class Write {
   template <class T>
   void Number(std::string_view key, T value, const char* what, std::int64_t, std::int64_t) {
     Line(key, std::to_string(value), what);
+  }
+  void Words(std::string_view key, const std::vector<std::string>& value, const char* what) {
+    Line(key, QuotedList(value), what);
   }
   void Flag(std::string_view key, bool value, const char* what) {
     Line(key, value ? "true" : "false", what);
@@ -188,6 +198,8 @@ stress::WorkloadSpec WorkloadOf(const FleetPlan& plan) {
   spec.users_per_cell = plan.hosts.users_per_host;
   return spec;
 }
+
+bool IsOther(const FleetPlan& plan) { return !plan.service.serve.empty(); }
 
 std::string WorkerName(std::uint32_t number) { return fmt::format("worker-{:03}", number); }
 

@@ -95,6 +95,18 @@ struct AwsPlan {
   bool operator==(const AwsPlan&) const = default;
 };
 
+// Another service under test, instead of the chat backend: the same steps with commands of its own.
+// In these, {address} is the host's own address, {next} the next worker's (the last one's is the
+// first), {control} the control host's, {name} the host's name and {folder} the run's folder on it.
+struct ServicePlan {
+  std::string folder;               // files for every host, to {folder}/service; empty: none
+  std::vector<std::string> serve;   // on each worker, in the foreground; empty: the chat backend
+  std::vector<std::string> load;    // likewise, until it is done
+  std::vector<std::string> verify;  // on each worker when all have stopped; 0: as it should be
+
+  bool operator==(const ServicePlan&) const = default;
+};
+
 struct LimitsPlan {
   std::uint64_t memory = 1ULL << 30;  // that the processes of a host may use together
   std::uint32_t open_files = 65'536;  // of a process
@@ -120,6 +132,7 @@ struct FleetPlan {
   LoadPlan load;
   LimitsPlan limits;
   AwsPlan aws;
+  ServicePlan service;
 
   bool operator==(const FleetPlan&) const = default;
 };
@@ -130,6 +143,8 @@ Result<FleetPlan, std::vector<ConfigError>> ReadPlan(const std::string& path);
 // With a comment above every value.
 std::string WritePlan(const FleetPlan& plan);
 
+// Whether something else than the chat backend is under test.
+bool IsOther(const FleetPlan& plan);
 // Cells of the deployment, and what is sent between them.
 std::uint32_t CellsOf(const FleetPlan& plan);
 stress::WorkloadSpec WorkloadOf(const FleetPlan& plan);

@@ -8,8 +8,8 @@ namespace baiwan::fleet::plan_internal {
 
 inline constexpr std::uint64_t kMiB = 1 << 20;
 
-// `Visitor` has Text, Choice, List, Flag, Number, Bytes, Time and Money, each (key, value, comment,
-// …).
+// `Visitor` has Text, Choice, List, Words, Flag, Number, Bytes, Time and Money, each (key, value,
+// comment, …).
 template <class Visitor, class Plan>
 void VisitWorkload(Visitor& v, Plan& p) {
   auto& w = p.workload;
@@ -94,6 +94,19 @@ void VisitAws(Visitor& v, Plan& p) {
 }
 
 template <class Visitor, class Plan>
+void VisitService(Visitor& v, Plan& p) {
+  v.Text("service.folder", p.service.folder,
+         "Another service than the chat backend: files for every host, to {folder}/service.");
+  v.Words(
+      "service.serve", p.service.serve,
+      "Its command on each worker, in the foreground; empty: the chat backend. {address}, {next} "
+      "(worker), {control}, {name} and {folder} are filled in.");
+  v.Words("service.load", p.service.load, "What puts load on it, on each worker, until done.");
+  v.Words("service.verify", p.service.verify,
+          "Checks each worker when all have stopped: 0 is good; empty: nothing to check.");
+}
+
+template <class Visitor, class Plan>
 void VisitPlan(Visitor& v, Plan& p) {
   v.Text("run", p.run, "Tags everything that is made, and is how `down` finds it: a-z, 0-9 and -.");
   v.Text("provider", p.provider, "Where the hosts come from: netns (this machine) or aws.");
@@ -114,6 +127,7 @@ void VisitPlan(Visitor& v, Plan& p) {
          "Hosts end themselves when nothing was heard of the controller for so long; 0s: never.", 0,
          7 * 24 * 3600 * kSecond);
   VisitAws(v, p);
+  VisitService(v, p);
 }
 
 }  // namespace baiwan::fleet::plan_internal

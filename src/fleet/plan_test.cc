@@ -125,11 +125,11 @@ TEST(FleetPlan, AWorkersAddressFollowsItsNumber) {
 }
 
 TEST(FleetPlan, ARunsNameFitsIntoHostNamesTagsAndPaths) {
-  for (const char* good : {"a", "night-7", "a23456789012345678901234"}) {
+  for (const char* good : {"a", "night-7", "a2345678901234567890"}) {
     EXPECT_EQ(WrongRunName(good), "") << good;
   }
   for (const char* bad :
-       {"", "7", "-a", "a-", "A", "a b", "a/b", "..", "a2345678901234567890123456"}) {
+       {"", "7", "-a", "a-", "A", "a b", "a/b", "..", "a23456789012345678901"}) {
     EXPECT_NE(WrongRunName(bad), "") << bad;
   }
 }

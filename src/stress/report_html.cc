@@ -205,7 +205,7 @@ std::string PerCell(const RunResult& r, const ReportRun* other) {
 }
 
 std::string Bill(const RunResult& r) {
-  if (!r.cost) return "";
+  if (!r.cost || r.cost->prices.empty()) return "";  // hosts that cost nothing
   const RunCost& c = *r.cost;
   std::string html = fmt::format(
       "<div class=\"card scroll\"><h3>The bill</h3><table><thead><tr><th></th><th>quantity</th>"
@@ -220,7 +220,7 @@ std::string Bill(const RunResult& r) {
   return html + fmt::format(
                     "</tbody></table><p class=\"soft\">for {:.2f} hours, at prices of "
                     "{}</p></div>\n",
-                    c.hours, c.prices.empty() ? "nobody" : Escaped(c.prices));
+                    c.hours, Escaped(c.prices));
 }
 
 std::string Latency(const RunResult& r) {

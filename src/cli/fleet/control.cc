@@ -104,7 +104,8 @@ int RunControl(const Options& o) {
   crew_options.provider = {fmt::format("{}/providers/{}/provider", deploy, plan->provider),
                            o.home + "/tools", o.home + "/provider"};
   crew_options.report = [&]() -> std::optional<fleet::Failure> {
-    const auto wrong = MakeFleetReport(*plan, *journey, o.home);
+    const auto wrong = fleet::IsOther(*plan) ? MakeServiceReport(*plan, *journey, o.home)
+                                             : MakeFleetReport(*plan, *journey, o.home);
     if (!wrong) return std::nullopt;
     return fleet::Failure{*wrong, "", "", false};
   };

@@ -22,7 +22,8 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kStep = 64 * kMiB;
-constexpr const char* kNetns = "netns";  // its hosts are parts of this machine
+constexpr std::uint64_t kShortRun = 5'000'000;  // messages
+constexpr const char* kNetns = "netns";         // its hosts are parts of this machine
 
 std::uint64_t InMiB(std::uint64_t bytes) { return (bytes + kMiB - 1) / kMiB; }
 
@@ -46,6 +47,11 @@ void FillIn(fleet::FleetPlan* plan, bool memory_given) {
   if (plan->provider == kNetns) {
     plan->limits.open_files = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(plan->limits.open_files, ThisMachine(".").open_files));
+  }
+  // A look every ten seconds would show nothing of a short run.
+  if (plan->limits.monitor_interval == fleet::LimitsPlan{}.monitor_interval &&
+      stress::TotalMessages(fleet::WorkloadOf(*plan)) < kShortRun) {
+    plan->limits.monitor_interval = kSecond;
   }
   // Not before the end; a default that is too short would have to be mended by hand each time.
   if (plan->deadline == 0) {

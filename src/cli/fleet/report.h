@@ -15,4 +15,10 @@ namespace baiwan::cli {
 std::optional<std::string> MakeFleetReport(const fleet::FleetPlan& plan,
                                            const fleet::Journey& journey, const std::string& home);
 
+// Of another service than ours: report/report.txt.
+inline constexpr const char* kServiceReport = "report.txt";
+std::optional<std::string> MakeServiceReport(const fleet::FleetPlan& plan,
+                                             const fleet::Journey& journey,
+                                             const std::string& home);
+
 }  // namespace baiwan::cli

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -15,6 +16,7 @@
 #include "base/units.h"
 #include "cli/args.h"
 #include "cli/fleet/fleet.h"
+#include "cli/fleet/report.h"
 #include "cli/revision.h"
 #include "fleet/bill.h"
 #include "fleet/check.h"
@@ -294,6 +296,9 @@ std::optional<std::string> Session::Bundle() {
   if (!error) fs::copy(folder_ + "/package", bundle + "/package", error);
   if (!error) fs::copy(folder_ + "/plan.toml", bundle + "/plan.toml", error);
   if (!error) fs::copy(folder_ + "/journey.json", bundle + "/handed-over.json", error);
+  if (!error && !plan_.service.folder.empty()) {
+    fs::copy(plan_.service.folder, bundle + "/service", fs::copy_options::recursive, error);
+  }
   if (!error) fs::copy(deploy_ + "/bootstrap.sh", bundle + "/bootstrap.sh", error);
   if (error) return fmt::format("cannot put together {}: {}", bundle, error.message());
   return ReplaceFile(bundle + "/until.new", fmt::format("{}\n", NameOf(o_.until)));
@@ -421,7 +426,7 @@ void Session::Tell(const fleet::Journey& journey) {
 // The step under way, in place; while users play, what the board counts.
 void Session::TellLive(const fleet::Journey& journey) {
   const auto step = fleet::CurrentStep(journey);
-  if (step != Step::kRun) {
+  if (step != Step::kRun || fleet::IsOther(plan_)) {
     top_.reset();
     board_.clear();
   } else if (top_ == nullptr && !ssh_.empty()) {
@@ -434,20 +439,7 @@ void Session::TellLive(const fleet::Journey& journey) {
     if (top) top_ = std::move(*top);
   }
   if (top_ != nullptr) {
-    for (const std::string& line : top_->NewLines()) {
-      const auto in = nlohmann::json::parse(line, nullptr, false);
-      if (!in.is_object()) continue;
-      board_ = fmt::format("   {} of {} users, {:.0f} messages/s, {} of {} processes",
-                           in.value("finished", 0ULL), in.value("users", 0ULL),
-                           in.value("delivered_rate", 0.0), in.value("alive", 0),
-                           in.value("expected", 0));
-      if (o_.json) {
-        std::printf("%s\n", nlohmann::json{{"event", "board"}, {"board", in}}.dump().c_str());
-        std::fflush(stdout);
-      } else if (!terminal_) {
-        std::fprintf(stderr, "%s\n", board_.c_str());
-      }
-    }
+    for (const std::string& line : top_->NewLines()) TakeBoard(line);
   }
   if (!terminal_ || o_.json || !step) return;
   std::string line = fleet::StepText(journey, *step, Wall());
@@ -459,6 +451,44 @@ void Session::TellLive(const fleet::Journey& journey) {
   std::fflush(stderr);
 }
 
+// A beat of the live board, as `baiwan top --json` on the control host tells it.
+void Session::TakeBoard(const std::string& line) {
+  const auto in = nlohmann::json::parse(line, nullptr, false);
+  if (!in.is_object()) return;
+  board_ =
+      fmt::format("   {} of {} users, {:.0f} messages/s, {} of {} processes",
+                  in.value("finished", 0ULL), in.value("users", 0ULL),
+                  in.value("delivered_rate", 0.0), in.value("alive", 0), in.value("expected", 0));
+  if (o_.json) {
+    std::printf("%s\n", nlohmann::json{{"event", "board"}, {"board", in}}.dump().c_str());
+    std::fflush(stdout);
+  } else if (!terminal_) {
+    std::fprintf(stderr, "%s\n", board_.c_str());
+  }
+  std::map<std::string, std::string> names;
+  for (std::uint32_t i = 0; i < plan_.hosts.count; ++i) {
+    names[fleet::FormatAddress(fleet::WorkerAddress(plan_, i))] = fleet::WorkerName(i);
+  }
+  std::vector<fleet::CellBeat> beat;
+  for (const auto& cell : in.value("cells", nlohmann::json::array())) {
+    const std::string where = cell.value("where", std::string());
+    const auto name = names.find(where.substr(0, where.rfind(':')));
+    beat.push_back({name == names.end() ? where : name->second, cell.value("finished", 0ULL),
+                    cell.value("answers", true)});
+  }
+  if (laggards_ == nullptr) {
+    laggards_ = std::make_unique<fleet::Laggards>(plan_.hosts.users_per_host);
+  }
+  for (const std::string& sentence : laggards_->Look(beat)) {
+    if (o_.json) {
+      std::printf("%s\n", nlohmann::json{{"event", "notice"}, {"text", sentence}}.dump().c_str());
+    } else {
+      std::fprintf(stderr, "%s%s\n", live_.empty() ? "" : "\r\x1b[K", sentence.c_str());
+      live_.clear();
+    }
+  }
+}
+
 int Session::Finish() {
   if (!live_.empty()) std::fputs("\r\x1b[K", stderr);
   live_.clear();
@@ -468,6 +498,10 @@ int Session::Finish() {
   if (found && outcome != fleet::Outcome::kUnderWay && !o_.json) {
     std::printf("\n%s", stress::SummaryTable(*found).c_str());
     std::printf("report: %s/report/%s\n", folder_.c_str(), stress::kReportFile);
+  }
+  if (const auto text = ReadFile(folder_ + "/report/" + kServiceReport);
+      text && outcome != fleet::Outcome::kUnderWay && !o_.json) {
+    std::printf("\n%s", text->c_str());
   }
   if (o_.json) {
     const auto left = fleet::HostsLeft(journey_);

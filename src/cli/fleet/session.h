@@ -13,6 +13,7 @@
 #include <string>
 
 #include "fleet/controller.h"
+#include "fleet/laggards.h"
 #include "fleet/operator_crew.h"
 #include "fleet/plan.h"
 #include "fleet/progress.h"
@@ -55,6 +56,7 @@ class Session {
   fleet::Argv OnControl(const std::string& command) const;
   void Tell(const fleet::Journey& journey);
   void TellLive(const fleet::Journey& journey);
+  void TakeBoard(const std::string& line);
   bool Stopped();
   int Wrong(const std::string& sentence);
   fleet::ProviderAt Provider() const;
@@ -74,6 +76,7 @@ class Session {
   std::string live_;
   std::string board_;
   std::unique_ptr<fleet::Tool> top_;
+  std::unique_ptr<fleet::Laggards> laggards_;
   bool terminal_ = false;
   bool detached_ = false;
   supervise::StopSignals signals_;

@@ -1,4 +1,5 @@
 // `baiwan fleet test` and the commands that do a part of it: what an operator calls.
+#include <filesystem>
 #include <memory>
 
 #include "cli/fleet/fleet.h"
@@ -42,6 +43,10 @@ int RunTest(TestOptions o) {
     const std::string run = o.plan.plan.run;
     o.plan.plan = std::move(*plan);
     if (!run.empty()) o.plan.plan.run = run;
+    auto& folder = o.plan.plan.service.folder;  // beside the plan; the run goes on from elsewhere
+    if (!folder.empty()) {
+      folder = (std::filesystem::absolute(o.file).parent_path() / folder).lexically_normal();
+    }
   } else if (const auto wrong = FinishPlan(&o.plan)) {
     return Fail(*wrong);
   }

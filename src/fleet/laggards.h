@@ -1,0 +1,45 @@
+// Which hosts hold a run up, from what the live board says of each cell, beat by beat: named once
+// when it begins and once when it is over.
+//
+// Threads: one. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace baiwan::fleet {
+
+struct CellBeat {
+  std::string host;
+  std::uint64_t finished = 0;  // users
+  bool answers = true;
+};
+
+class Laggards {
+ public:
+  // Of a cell with so many users each.
+  explicit Laggards(std::uint64_t users_per_cell) : users_(users_per_cell) {}
+
+  // A beat of all cells. Sentences: a host that does not answer, one that stands still while others
+  // go on, one that has come less than half as far as most.
+  std::vector<std::string> Look(const std::vector<CellBeat>& beat);
+
+ private:
+  enum class Trouble : std::uint8_t { kNone, kSilent, kStill, kSlow };
+  struct Seen {
+    std::uint64_t finished = 0;
+    int beats = 0;  // in this trouble
+    Trouble trouble = Trouble::kNone;
+    Trouble told = Trouble::kNone;
+  };
+
+  std::string Say(const std::string& host, const CellBeat& cell, Seen* seen,
+                  std::uint64_t median) const;
+
+  const std::uint64_t users_;
+  std::map<std::string, Seen> seen_;
+};
+
+}  // namespace baiwan::fleet

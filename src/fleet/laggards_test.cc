@@ -1,0 +1,61 @@
+#include "fleet/laggards.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace baiwan::fleet {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::vector<CellBeat> Beat(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+  return {{"a", a}, {"b", b}, {"c", c}};
+}
+
+TEST(FleetLaggards, WhoKeepsUpIsNotNamed) {
+  Laggards l(100);
+  for (std::uint64_t n = 0; n <= 100; n += 10)
+    EXPECT_THAT(l.Look(Beat(n, n, n * 8 / 10)), IsEmpty());
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(l.Look(Beat(100, 100, 100)), IsEmpty());  // all done
+}
+
+TEST(FleetLaggards, OneThatStandsStillIsNamedOnceAndWhenItGoesOn) {
+  Laggards l(100);
+  std::uint64_t n = 10;
+  l.Look(Beat(n, n, 10));
+  for (int i = 0; i < 2; ++i, n += 5) EXPECT_THAT(l.Look(Beat(n + 5, n + 5, 10)), IsEmpty());
+  EXPECT_THAT(l.Look(Beat(30, 30, 10)),
+              ElementsAre("c stands still at 10 of 100 users while others go on"));
+  EXPECT_THAT(l.Look(Beat(31, 31, 10)), IsEmpty());
+  EXPECT_THAT(l.Look(Beat(32, 32, 25)), ElementsAre("c goes on again"));
+}
+
+TEST(FleetLaggards, WhenNobodyGoesOnItIsNobodysFault) {
+  Laggards l(100);
+  for (int i = 0; i < 9; ++i) EXPECT_THAT(l.Look(Beat(40, 40, 40)), IsEmpty());
+}
+
+TEST(FleetLaggards, OneThatIsSlowIsNamedWithHowFarTheOthersAre) {
+  Laggards l(100);
+  std::vector<std::string> said;
+  for (std::uint64_t n = 1; n <= 4; ++n) {
+    for (std::string& s : l.Look(Beat(n * 20, n * 20, n * 2))) said.push_back(std::move(s));
+  }
+  EXPECT_THAT(said, ElementsAre("c is slow: 6 of 100 users have finished there, 60 elsewhere"));
+}
+
+TEST(FleetLaggards, OneThatDoesNotAnswerIsNamedUnlessItHasFinished) {
+  Laggards l(100);
+  auto beat = Beat(50, 50, 50);
+  beat[2].answers = false;
+  EXPECT_THAT(l.Look(beat), IsEmpty());
+  l.Look(beat);
+  EXPECT_THAT(l.Look(beat), ElementsAre("c does not answer"));
+  auto done = Beat(60, 60, 100);
+  done[2].answers = false;
+  EXPECT_THAT(l.Look(done), ElementsAre("c goes on again"));
+}
+
+}  // namespace
+}  // namespace baiwan::fleet
