@@ -65,6 +65,9 @@ class Steps:
                 shutil.copyfile(self.tarball.with_name(name), f"{home}/package/{name}")
             self.document = json.loads(pathlib.Path(home, "hosts.json").read_text())
             self.put("control", tar_of(home), FOLDER)
+        self.unpack_for_control()
+
+    def unpack_for_control(self):
         script = f"mkdir -p {TREE} && tar -xzf {FOLDER}/package/*.gz --strip-components=1 -C {TREE}"
         self.must("control", script)
 

@@ -4,6 +4,7 @@
 HELD=$FOLDER/.package  # while it is fetched and passed on
 SEED_S=60
 incoming=$MARKS/incoming
+trap 'rm -rf "$incoming"' EXIT
 rm -rf "$incoming"
 mkdir -m 0700 "$incoming" && tar -x --no-same-owner -C "$incoming" || failed "what was sent did not arrive whole" tar
 lock
@@ -89,7 +90,6 @@ while IFS= read -r -d '' each; do
   must mv -fT "$incoming/files/$each" "$FOLDER/$each"
 done < <(cd "$incoming/files" && find . -type f -print0)
 must mv -fT "$incoming/secret" "$FOLDER/link.secret"
-rm -rf "$incoming"
 
 service_install baiwan
 service_install baiwan-load
