@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -132,6 +133,22 @@ class AskedFromControl(unittest.TestCase):
             codes.append(code)
             self.assertTrue(code == 0 or "too many" in answer["error"], answer)
         self.assertEqual(sorted(codes), [0, 0, 0, 0, 1, 1])
+
+
+    def test_callers_that_say_nothing_are_sent_away_in_time(self):
+        script = (
+            "import socket,time\nl=[socket.socket(socket.AF_UNIX) for _ in range(16)]\n"
+            "[s.connect('/run/baiwan/provider.sock') for s in l]\nprint('ready',flush=True)\n"
+            "time.sleep(60)\n"
+        )
+        argv = [*self.run_.host("control")["exec"], "/usr/bin/python3", "-c", script]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) as idle:
+            self.addCleanup(lambda: idle.poll() is None and os.killpg(idle.pid, signal.SIGKILL))
+            self.assertEqual(idle.stdout.readline(), "ready\n")
+            wait_for(self, lambda: self.ask("describe")[0] == 1)
+            wait_for(self, lambda: self.ask("describe")[0] == 0, 20)
+            self.assertIsNone(idle.poll())
+            os.killpg(idle.pid, signal.SIGKILL)
 
 
 class DownFromControl(unittest.TestCase):
