@@ -45,8 +45,8 @@ class CallError(ProviderError):
 def load_boto3():
     try:
         import boto3  # noqa: PLC0415: a machine without it can still ask `check` and `price`
-    except ImportError:
-        mend = "boto3 is not installed; apt-get install python3-boto3"
+    except ImportError as error:
+        mend = f"boto3 is not installed ({error}); apt-get install python3-boto3"
         raise ProviderError(mend, command="import boto3") from None
     return boto3
 
