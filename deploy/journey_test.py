@@ -38,15 +38,18 @@ class Journey:
         self.name = f"t{os.getpid()}{name}"
         self.runs = tempfile.mkdtemp(prefix="baiwan-journey-", dir="/var/tmp")
         self.folder = pathlib.Path(self.runs) / self.name
+        self.started = []
 
     def command(self, *words):
         return [BINARY, "fleet", *words, "--runs", self.runs]
 
     def start(self, *words):
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
         )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def call(self, *words, limit_s=JOURNEY_S):
         process = self.start(*words)
@@ -57,6 +60,13 @@ class Journey:
             out, err = process.communicate()
             raise AssertionError(f"{words} goes on after {limit_s} s:\n{out}\n{err}") from None
         return process.returncode, out, err
+
+    @staticmethod
+    def run_plain(*words):
+        done = subprocess.run(
+            [BINARY, "fleet", *words], capture_output=True, text=True, timeout=30, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
 
     def test(self, *more):
         return self.call("test", "--run", self.name, *more)
@@ -95,6 +105,10 @@ class Journey:
         return done.stdout.strip()
 
     def close(self):
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
         if self.folder.is_dir() and fleet_case.trace_of(self.name):
             self.call("down", self.name)
         shutil.rmtree(self.runs, ignore_errors=True)
@@ -199,6 +213,34 @@ class JourneyTest(unittest.TestCase):
         self.assert_verified(journey, operator.returncode, out, err, 3 * 50 * 30 * 5)
         self.assertIn("worker-001", err)
 
+
+    def test_a_cut_and_a_host_that_stands_still_are_outlived_and_named(self):
+        journey = self.journey("g")
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain(
+            "plan", "--hosts", "3", "--users-per-host", "400", "--rounds", "40", "--out", str(plan)
+        )
+        self.assertEqual(code, 0, err)
+        text = plan.read_text()
+        self.assertIn("\nconcurrency = 200\n", text)
+        plan.write_text(text.replace("\nconcurrency = 200\n", "\nconcurrency = 10\n"))
+        operator = journey.start("test", "--run", journey.name, "--plan", str(plan))
+        until(lambda: journey.reached("run"), 150, "users play")
+        client = ("worker-002", "pgrep", "-f", "^/opt/baiwan/bin/baiwan drive")
+        load = until(lambda: journey.inside(*client).split() or None, 20, "a load client")
+        journey.inside("worker-002", "kill", "-STOP", *load)
+        router = ["nsenter", f"--net=/run/netns/bw.{journey.name}._router", "nft"]
+        cut = (
+            "table bridge cut {\n chain c {\n  type filter hook forward priority 0\n"
+            "  ip saddr 10.0.2.20 ip daddr 10.0.2.21 drop\n }\n}\n"
+        )
+        subprocess.run([*router, "-f", "-"], input=cut, text=True, check=True, timeout=10)
+        time.sleep(18)
+        subprocess.run([*router, "delete table bridge cut"], check=True, timeout=10)
+        journey.inside("worker-002", "kill", "-CONT", *load)
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 3 * 400 * 30 * 5 * 40)
+        self.assertIn("worker-002 does not answer", err)
 
     def test_another_service_goes_the_same_way(self):
         journey = self.journey("f")

@@ -21,6 +21,7 @@
 #include "fleet/bill.h"
 #include "fleet/check.h"
 #include "fleet/control_crew.h"
+#include "fleet/layout.h"
 #include "fleet/status.h"
 #include "stress/report.h"
 #include "stress/result.h"
@@ -465,17 +466,22 @@ void Session::TakeBoard(const std::string& line) {
   } else if (!terminal_) {
     std::fprintf(stderr, "%s\n", board_.c_str());
   }
-  std::map<std::string, std::string> names;
+  // Whoever is not on the board should be.
+  std::map<std::string, fleet::CellBeat> by_address;
   for (std::uint32_t i = 0; i < plan_.hosts.count; ++i) {
-    names[fleet::FormatAddress(fleet::WorkerAddress(plan_, i))] = fleet::WorkerName(i);
+    if (!fleet::JobOf(plan_, i).has_load()) continue;
+    by_address[fleet::FormatAddress(fleet::WorkerAddress(plan_, i))] = {fleet::WorkerName(i), 0,
+                                                                        false};
   }
-  std::vector<fleet::CellBeat> beat;
   for (const auto& cell : in.value("cells", nlohmann::json::array())) {
     const std::string where = cell.value("where", std::string());
-    const auto name = names.find(where.substr(0, where.rfind(':')));
-    beat.push_back({name == names.end() ? where : name->second, cell.value("finished", 0ULL),
-                    cell.value("answers", true)});
+    const auto host = by_address.find(where.substr(0, where.rfind(':')));
+    if (host == by_address.end()) continue;
+    host->second.finished = cell.value("finished", 0ULL);
+    host->second.answers = cell.value("answers", true);
   }
+  std::vector<fleet::CellBeat> beat;
+  for (auto& [address, cell] : by_address) beat.push_back(std::move(cell));
   if (laggards_ == nullptr) {
     laggards_ = std::make_unique<fleet::Laggards>(plan_.hosts.users_per_host);
   }
