@@ -252,6 +252,15 @@ class Disturbed(unittest.TestCase):
             self.assertIn("no such sun", ends["worker-000"]["log_tail"])
             self.assertIn("supervise", ends["worker-000"]["command"])
         self.inside("worker-000", f"cd {RUN} && mv kept host.toml && mv kept-load load.toml && ! pgrep -x baiwan")
+        # Once mended, what the log says of the former life does not count.
+        self.steps.done("deploy", ["control"])
+        self.steps.done("start", ["control", "worker-000"])
+        self.inside("worker-000", "pgrep -f '^/opt/baiwan/bin/baiwan serve'")
+        self.steps.done("stop", ["control", "worker-000"])
+        self.inside("worker-000", "! pgrep -x baiwan")
+        self.steps.done("start", ["control", "worker-000"])
+        self.inside("worker-000", "pgrep -f '^/opt/baiwan/bin/baiwan serve'")
+        self.steps.done("stop", ["control", "worker-000"])
 
     def endless_run(self):
         """Load clients without servers, which never end."""

@@ -69,8 +69,8 @@ unpack() {  # FILE
 if [ "$(cat "$root/.package" 2>/dev/null)" != "$SHA" ]; then
   case $TRANSFER in
     here) is_right "$HERE" || failed "$HERE has not the checksum $SHA" sha256sum; unpack "$HERE" ;;
-    p2p) from_peers || exit $WANTS_PACKAGE; unpack "$HELD/$PACKAGE" ;;
-    copy) [ -f "$FOLDER/$PACKAGE" ] || exit $WANTS_PACKAGE
+    p2p) from_peers || exit "$WANTS_PACKAGE"; unpack "$HELD/$PACKAGE" ;;
+    copy) [ -f "$FOLDER/$PACKAGE" ] || exit "$WANTS_PACKAGE"
       is_right "$FOLDER/$PACKAGE" || { rm -f "$FOLDER/$PACKAGE"; failed "the package that came by ssh has not the checksum $SHA" sha256sum; }
       unpack "$FOLDER/$PACKAGE" && rm -f "$FOLDER/$PACKAGE"
       progress "package by ssh" ;;

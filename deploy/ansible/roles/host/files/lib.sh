@@ -130,3 +130,7 @@ service_down() {  # NAME SECONDS; then it is killed
   sv kill "/etc/service/$1"
   sv -w 10 check "/etc/service/$1" || failed "the service $1 does not stop" "sv kill $1"
 }
+# LOG of a service: the process that its supervisor has given up since the last start, or nothing.
+given_up() {
+  awk '/^-- starts/ {name = ""} / is given up: / {sub(/ is given up: .*/, ""); name = $NF} END {print name}' "$1" 2>/dev/null
+}

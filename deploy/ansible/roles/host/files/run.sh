@@ -3,12 +3,12 @@
 ended=$FOLDER/load.ended
 log=$FOLDER/logs/baiwan-load.log
 judge() {
-  local code logs=("$log")
+  local code name logs=("$log")
   read -r code <"$ended"
   [ "$code" != 0 ] || exit 0
   service_down baiwan-load 60
-  logs+=($(awk '/^-- starts/ {name = ""} / is given up: / {sub(/ is given up: .*/, ""); name = $NF}
-                END {if (name != "") print folder "/logs/" name ".log"}' folder="$FOLDER" "$log"))
+  name=$(given_up "$log")
+  [ -z "$name" ] || logs+=("$FOLDER/logs/$name.log")
   failed "the load clients ended with $code" "${LOAD[*]}" "${logs[@]}"
 }
 lock
