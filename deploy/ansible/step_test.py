@@ -276,7 +276,8 @@ class Disturbed(unittest.TestCase):
         self.wait_until("worker-000", "! pgrep -f '[r]ead -r n'", ENDS_WITHIN_S)
         self.assertLess(time.monotonic() - since, ENDS_WITHIN_S)
         self.inside("worker-000", "sv status baiwan-load | grep ^run")
-        self.steps.done("stop", ["worker-000"])
+        _, seconds = self.steps.done("stop", ["worker-000"])
+        self.assertLess(seconds, 15)
         self.inside("worker-000", f"test ! -e {RUN}/load.ended && ! pgrep -x baiwan")
 
     def test_sigterm_ends_everything(self):
