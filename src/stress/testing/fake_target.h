@@ -14,7 +14,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,7 +68,7 @@ class FakeTarget final : public Target {
   // Every connection breaks, and what was not stored is forgotten.
   void Crash() {
     for (auto& [user, state] : users) state.waiting.clear();
-    for (Client* c : std::set<Client*>(clients_)) c->Break("it crashed", retry_after);
+    for (const auto& [number, c] : std::map(clients_)) c->Break("it crashed", retry_after);
   }
   // It forgets what it had taken, and nobody notices.
   void ForgetTaken() {
@@ -88,13 +87,13 @@ class FakeTarget final : public Target {
   class Client final : public TargetClient {
    public:
     Client(FakeTarget& target, UserId user, TargetListener* listener)
-        : target_(target), user_(user), listener_(listener) {
-      target_.clients_.insert(this);
+        : target_(target), number_(++target.made_), user_(user), listener_(listener) {
+      target_.clients_.emplace(number_, this);
     }
     ~Client() override {
       SetUp(false);
       *alive_ = false;
-      target_.clients_.erase(this);
+      target_.clients_.erase(number_);
     }
     void Connect() override {
       target_.users[user_].connects.push_back(target_.node_.clock.Monotonic());
@@ -180,6 +179,7 @@ class FakeTarget final : public Target {
     }
 
     FakeTarget& target_;
+    const std::uint64_t number_;
     const UserId user_;
     TargetListener* listener_;
     TargetCounters polled_;
@@ -224,13 +224,13 @@ class FakeTarget final : public Target {
   }
   void TellAll() {
     if (!push) return;
-    for (Client* c : std::set<Client*>(clients_)) {
+    for (const auto& [number, c] : std::map(clients_)) {
       if (c->up()) c->Tell();
     }
   }
   void CountPlaying() {
     std::size_t playing = 0;
-    for (const Client* c : clients_) {
+    for (const auto& [number, c] : clients_) {
       const User& u = users[c->user()];
       playing +=
           c->up() && u.stored < MessagesOf(spec_, graph_.friends(graph_.Find(c->user())).size());
@@ -241,7 +241,8 @@ class FakeTarget final : public Target {
   NodeContext& node_;
   const WorkloadSpec& spec_;
   const CellGraph& graph_;
-  std::set<Client*> clients_;
+  std::uint64_t made_ = 0;
+  std::map<std::uint64_t, Client*> clients_;  // in the order in which they were made
   std::size_t connected_ = 0;
 };
 
