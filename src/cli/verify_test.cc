@@ -19,6 +19,7 @@ class VerifyCommandTest : public ::testing::Test {
   int Run(std::vector<std::string> args) {
     args.insert(args.begin(), {"baiwan", "verify"});
     std::vector<char*> argv;
+    argv.reserve(args.size());
     for (std::string& arg : args) argv.push_back(arg.data());
     ::testing::internal::CaptureStdout();
     ::testing::internal::CaptureStderr();

@@ -122,8 +122,8 @@ struct LimitsPlan {
 struct FleetPlan {
   std::string run;  // tags everything that is made, so that `down` finds it
   std::string provider = "netns";
-  Nanos deadline = 2 * 3600 * kSecond;  // of everything, from `up` to `down`
-  Cents budget = 0;                     // 0: no limit
+  Nanos deadline = 7'200 * kSecond;  // of everything, from `up` to `down`
+  Cents budget = 0;                  // 0: no limit
   HostsPlan hosts;
   NetworkPlan network;
   RolesPlan roles;

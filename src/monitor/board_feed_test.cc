@@ -188,6 +188,7 @@ TEST(Processes, ServicesWithOneOpsAddressAreOneProcess) {
   services[3] = {"gateway", "cell-1", 1, {"127.0.0.2", 9500}, 9500, 7, {}};
   const auto processes = ProcessesOf(services, Endpoint{"127.0.0.1", 8089});
   std::vector<std::string> ids;
+  ids.reserve(processes.size());
   for (const Process& p : processes) ids.push_back(p.id() + " " + p.kind());
   EXPECT_THAT(ids, ElementsAre("gateway+relay/0000/cell-0 cell", "gateway/0001/cell-1 gateway",
                                "load/0000/drive-0 load", "registry/0000/registry registry"));

@@ -80,6 +80,7 @@ TEST_P(LoopTest, WorkFromManyThreadsRunsOnceAndInEachThreadsOrder) {
   std::vector<int> next(kThreads, 0);
   int wrong = 0, done = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kEach; ++i) {

@@ -61,7 +61,7 @@ TEST(CellGraph, OfAnyValidSpecIsSound) {
     spec.users_per_cell = static_cast<std::uint32_t>(1 + rng.Below(40));
     spec.friends_in_cell = static_cast<std::uint32_t>(rng.Below(spec.users_per_cell));
     spec.friends_cross = static_cast<std::uint32_t>(
-        rng.Below((spec.cells - 1) * spec.users_per_cell + std::uint64_t{1}));
+        rng.Below((spec.cells - std::uint64_t{1}) * spec.users_per_cell + 1));
     spec.partitions = static_cast<std::uint32_t>(12 + rng.Below(300));
     if (Validate(spec).has_value()) continue;
     ++built;

@@ -49,7 +49,8 @@ TEST_F(DriverTest, KilledAndStartedAgainItGoesOnFromTheServersCounters) {
     EXPECT_EQ(result.delivered, result.messages);
     EXPECT_EQ(result.users_finished, 40u);
     EXPECT_EQ(result.submitted, submitted);
-    EXPECT_LE(submitted, result.messages + 4u * 10 * 32) << "only what was under way is repeated";
+    EXPECT_LE(submitted, result.messages + std::uint64_t{4} * 10 * 32)
+        << "only what was under way is repeated";
     EXPECT_EQ(result.behind_ledger, 0u);
     EXPECT_EQ(result.first_submit_ms, kept.first_submit_ms);
     EXPECT_GE(result.last_ack_ms, kept.last_ack_ms);

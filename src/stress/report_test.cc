@@ -59,6 +59,7 @@ class ReportTest : public ::testing::Test {
   Panel Stored() { return Read().pictures.at(1).panels.at(0); }
   static std::vector<double> Values(const std::vector<Point>& points) {
     std::vector<double> values;
+    values.reserve(points.size());
     for (const Point& point : points) values.push_back(point.value);
     return values;
   }

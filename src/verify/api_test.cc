@@ -167,7 +167,7 @@ class ApiTest : public ::testing::Test {
     options.entry = gateways[entry]->address();
     options.at_a_time = 7;
     options.first_retry = kMillisecond;
-    const VerifyReport report = VerifyThroughApi(options);
+    VerifyReport report = VerifyThroughApi(options);
     loop->Stop();
     servers.join();
     return report;

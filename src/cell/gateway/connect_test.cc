@@ -234,6 +234,7 @@ TEST_P(ConnectTest, PushesSurviveTheCell) {
 TEST_P(ConnectTest, EveryDeviceReadsEverything) {
   Start({}, {{1, 2}});
   std::vector<std::unique_ptr<Device>> devices;
+  devices.reserve(8);
   for (int i = 0; i < 8; ++i) devices.push_back(Connect(2, true, 0, "device " + std::to_string(i)));
   auto sender = Connect(1);
   SendMany(*sender, 2, 1, 300);

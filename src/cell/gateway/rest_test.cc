@@ -235,7 +235,7 @@ TEST_P(RestTest, ACellMayGoWhileRequestsWait) {
   auto client = net::HttpClient::Create(cells->node(), cells->gateway(0));
   bool answered = false;
   client->Request("POST", "/v1/users/1/messages", Message(1, 2, "x").dump(), {}, 5 * kSecond,
-                  [&](Result<net::HttpResponse, NetError>) { answered = true; });
+                  [&](const Result<net::HttpResponse, NetError>&) { answered = true; });
   net::RawSocket idle(cells->gateway(0));
   cells->RunFor(50 * kMillisecond);
   ASSERT_FALSE(answered);

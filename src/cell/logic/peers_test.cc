@@ -130,7 +130,7 @@ class PeersTest : public ::testing::TestWithParam<std::uint64_t> {
   bool Done() const {
     std::uint64_t acknowledged = 0;
     for (const Side& side : sides_) acknowledged += side.logic->counters().acknowledged;
-    return acknowledged == 2 * kUsers * kMessages;
+    return acknowledged == std::uint64_t{2} * kUsers * kMessages;
   }
 
   std::unique_ptr<net::RealLoop> loop_;
@@ -167,7 +167,7 @@ TEST_P(PeersTest, RepeatedAndLostBatchesDoNoHarm) {
     duplicates += c.duplicates;
     gaps += c.gaps;
   }
-  EXPECT_EQ(delivered, 2 * kUsers * kMessages);
+  EXPECT_EQ(delivered, std::uint64_t{2} * kUsers * kMessages);
   // Or the path was too good to prove anything.
   EXPECT_GT(duplicates, 0U);
   EXPECT_GT(gaps, 0U);

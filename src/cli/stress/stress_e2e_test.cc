@@ -60,7 +60,7 @@ class StressTest : public ::testing::Test {
 
 TEST_F(StressTest, EveryMessageOfADefaultRunIsVerified) {
   Program run(folder_.path(), Small());
-  ExpectVerified(run, 3 * 100 * 10 * 5);
+  ExpectVerified(run, 15'000);  // 300 users, 10 friends each, 5 messages for each
   const json result = Result();
   EXPECT_EQ(result["users"], 300);
   EXPECT_EQ(result["relations"], 3000);

@@ -168,7 +168,7 @@ TEST_P(DriveCell, TheLoadClientIsKilledAndStartedAgain) {
   result.Continue(kept);
   EXPECT_EQ(result.stored, result.messages);
   EXPECT_GE(result.submitted, result.messages);
-  EXPECT_LE(result.submitted, result.messages + 4 * 20 * 32);
+  EXPECT_LE(result.submitted, result.messages + std::uint64_t{4} * 20 * 32);
   ExpectEverythingExactlyOnce(world);
 }
 

@@ -124,6 +124,7 @@ class FakeTarget final : public Target {
         std::string body;
       };
       std::vector<Copy> copies;
+      copies.reserve(messages.size());
       for (const TargetMessage& m : messages) copies.push_back({m, std::string(m.body)});
       Later([this, copies = std::move(copies)]() mutable {
         busy_ = false;

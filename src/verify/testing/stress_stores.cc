@@ -285,7 +285,7 @@ VerifyOptions StressStores::options() const {
 }
 
 std::string StressStores::WriteLedger() {
-  const std::string path = folder() + "/ledger";
+  std::string path = folder() + "/ledger";
   auto ledger = std::move(*stress::Ledger::Open(path, graphs_[0]));
   for (std::size_t i = 0; i < graphs_[0].users(); ++i) {
     const Seq all = stress::MessagesOf(spec_, graphs_[0].friends(i).size());

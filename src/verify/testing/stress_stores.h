@@ -55,7 +55,7 @@ class StressStores {
  public:
   // A small workload: 3 cells of 10 users, 6 friends each, 6 messages for each.
   static stress::WorkloadSpec SmallSpec();
-  static constexpr std::uint64_t kSmallMessages = 30 * 6 * 6;  // so many in all
+  static constexpr std::uint64_t kSmallMessages = std::uint64_t{30} * 6 * 6;  // so many in all
 
   // The cells are dealt out to so many stores.
   explicit StressStores(const stress::WorkloadSpec& spec = SmallSpec(), unsigned stores = 3);
