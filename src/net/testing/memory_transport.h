@@ -1,10 +1,11 @@
 // A loop, a clock and a transport in memory, for unit tests of whatever speaks over ByteStreams.
 //
 // Nothing happens until the test says so: Turn runs one turn, Settle runs turns until nothing is
-// left to do, Advance moves the clock from timer to timer. The same calls give the same run. Bytes
-// pass in pieces of `read_bytes`, a peer takes at most `window` bytes that it has not read, and
-// what is on the way can be swallowed, changed or cut off. Handlers get each piece in memory of its
-// exact size, which is gone after the call, so that sanitizers see every step beyond it.
+// left to do, Advance moves the clock from timer to timer, RunUntil to when something holds. The
+// same calls give the same run, however busy the machine is. Bytes pass in pieces of `read_bytes`,
+// a peer takes at most `window` bytes that it has not read, and what is on the way can be
+// swallowed, changed or cut off. Handlers get each piece in memory of its exact size, which is gone
+// after the call, so that sanitizers see every step beyond it.
 //
 // Threads: one. Failure: as base/transport.h; Settle gives up after a million turns.
 #pragma once
@@ -402,6 +403,16 @@ class MemoryWorld {
     }
     clock.now = until;
     Settle();
+  }
+  // Lets time pass until it holds: true. False if that takes longer than it may.
+  bool RunUntil(const std::function<bool()>& holds, Nanos within = 20 * kSecond) {
+    const Nanos until = clock.now + within;
+    Settle();
+    while (!holds()) {
+      if (clock.now >= until) return false;
+      Advance(std::min(kMillisecond, until - clock.now));
+    }
+    return true;
   }
 
   class LineLog final : public Log {
