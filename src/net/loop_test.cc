@@ -34,7 +34,7 @@ TEST_P(LoopTest, TimersFireInOrderNotEarlyAndNotAfterCancel) {
   loop->Cancel(first);  // it has fired
   EXPECT_EQ(fired, (std::vector<int>{1, 2, 3}));
   EXPECT_GE(second_at - start, 5 * kMillisecond);
-  EXPECT_LT(loop->clock().Monotonic() - start, 500 * kMillisecond);
+  EXPECT_LT(loop->clock().Monotonic() - start, 5 * kSecond);
 }
 
 TEST_P(LoopTest, ShortTimersAreShort) {

@@ -130,7 +130,7 @@ TEST_P(TransportLimits, ConnectingToAFullBacklogTimesOutInTime) {
   EXPECT_EQ(ErrorOfConnect(at, 100 * kMillisecond), NetError::kTimeout);
   const Nanos took = loop->clock().Monotonic() - start;
   EXPECT_GE(took, 100 * kMillisecond);
-  EXPECT_LT(took, 1 * kSecond);
+  EXPECT_LT(took, 5 * kSecond);
   loop.reset();
   close(listening);
 }

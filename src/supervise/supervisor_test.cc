@@ -273,7 +273,7 @@ TEST_F(SupervisorTest, TheChildrenOfAChildGoWithIt) {
 TEST_F(SupervisorTest, AWaitingOrStoppedChildStaysStopped) {
   Supervisor supervisor(Recording());
   auto bad = Shell("bad", "exit 1");
-  bad.backoff_first = bad.backoff_max = 300 * kMillisecond;
+  bad.backoff_first = bad.backoff_max = 2 * kSecond;  // of which at least half
   ASSERT_EQ(supervisor.Start(bad), std::nullopt);
   ASSERT_EQ(supervisor.Start(Sleeper("good")), std::nullopt);
   ASSERT_TRUE(Eventually([&] { return supervisor.Snapshot()[0].state == State::kWaiting; }));
@@ -283,7 +283,7 @@ TEST_F(SupervisorTest, AWaitingOrStoppedChildStaysStopped) {
   EXPECT_FALSE(supervisor.Stop("nobody"));
   EXPECT_EQ(supervisor.WaitEnd("bad", 10 * kSecond)->state, State::kStopped);
   EXPECT_EQ(supervisor.WaitEnd("good", 10 * kSecond)->state, State::kStopped);
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
   EXPECT_EQ(supervisor.Snapshot()[0].runs, 1u);
   EXPECT_EQ(supervisor.Start(Sleeper("good")), std::nullopt);  // and can be started again
   EXPECT_EQ(supervisor.Snapshot()[1].runs, 2u);
@@ -316,11 +316,14 @@ TEST_F(SupervisorTest, CpuTimeAndMemoryAreCountedOverAllRuns) {
 
 TEST_F(SupervisorTest, AChildSaysWhenItIsReadyAndWhere) {
   Supervisor supervisor(Recording());
-  auto slow = Shell("slow", "sleep 0.2; echo port=1234 >&3; exec sleep 1000");
+  const std::string go = dir_ + "/go";
+  auto slow = Shell("slow", "until [ -e " + go + " ]; do sleep 0.02; done; " +
+                                "echo port=1234 >&3; exec sleep 1000");
   slow.notifies_ready = true;
   ASSERT_EQ(supervisor.Start(slow), std::nullopt);
   EXPECT_EQ(supervisor.Snapshot()[0].state, State::kStarting);
   EXPECT_FALSE(supervisor.WaitReady(10 * kMillisecond));
+  std::ofstream(go).close();
   EXPECT_TRUE(supervisor.WaitReady(10 * kSecond));
   EXPECT_EQ(supervisor.Snapshot()[0].state, State::kRunning);
   EXPECT_EQ(supervisor.Snapshot()[0].ready_text, "port=1234");
