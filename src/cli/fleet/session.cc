@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -21,7 +20,6 @@
 #include "fleet/bill.h"
 #include "fleet/check.h"
 #include "fleet/control_crew.h"
-#include "fleet/layout.h"
 #include "fleet/status.h"
 #include "stress/report.h"
 #include "stress/result.h"
@@ -63,7 +61,7 @@ class Session::Lock {
 };
 
 Session::Session(SessionOptions options)
-    : o_(std::move(options)), terminal_(::isatty(STDERR_FILENO) == 1) {
+    : o_(std::move(options)), show_(plan_, o_.json, [this] { return Board(); }) {
   folder_ = fs::absolute(fs::path(o_.runs) / o_.run).lexically_normal().string();
   deploy_ = DeployFolder();
 }
@@ -225,9 +223,9 @@ bool Session::Mine(Step first, Step last) {
   options.first = first;
   options.last = last;
   options.file = folder_ + "/journey.json";
-  options.on_change = [this](const fleet::Journey& journey) { Tell(journey); };
+  options.on_change = [this](const fleet::Journey& journey) { show_.Tell(journey); };
   options.stop = [this] {
-    TellLive(journey_);
+    show_.Live(journey_);
     return Stopped();
   };
   if (const auto wrong = fleet::RunJourney(&journey_, crew, SystemClock(), options)) {
@@ -355,7 +353,7 @@ bool Session::Follow() {
     Sleep(kSecond);
     Reach();  // it may have started anew
   }
-  top_.reset();
+  show_.Clear();
   return !detached_;
 }
 
@@ -374,9 +372,9 @@ bool Session::FollowOnce(bool* over, Nanos* last_heard) {
       if (!journey) continue;
       journey_ = std::move(*journey);
       if (lock_ != nullptr && !Save()) return false;
-      Tell(journey_);
+      show_.Tell(journey_);
     }
-    TellLive(journey_);
+    show_.Live(journey_);
     if (ended) break;
     if (Stopped()) return true;
     Sleep(kLook);
@@ -406,7 +404,7 @@ int Session::Attach() {
   if (!Open(false)) return kUsage;
   const auto step = fleet::CurrentStep(journey_);
   const bool theirs = step && *step > Step::kUp && *step < Step::kDown;
-  Tell(journey_);
+  show_.Tell(journey_);
   if (theirs) {
     if (!Reach()) return Wrong("the control host cannot be reached");
     Follow();
@@ -414,90 +412,20 @@ int Session::Attach() {
   return Finish();
 }
 
-// ---------------------------------------------------------------- for people
-
-void Session::Tell(const fleet::Journey& journey) {
-  const auto news = o_.json ? progress_.NewsAsJson(journey) : progress_.News(journey, Wall());
-  if (!news.empty() && !live_.empty()) std::fputs("\r\x1b[K", stderr);
-  if (!news.empty()) live_.clear();
-  for (const std::string& line : news) std::fputs(line.c_str(), o_.json ? stdout : stderr);
-  std::fflush(stdout);
-}
-
-// The step under way, in place; while users play, what the board counts.
-void Session::TellLive(const fleet::Journey& journey) {
-  const auto step = fleet::CurrentStep(journey);
-  if (step != Step::kRun || fleet::IsOther(plan_)) {
-    top_.reset();
-    board_.clear();
-  } else if (top_ == nullptr && !ssh_.empty()) {
-    auto top =
-        fleet::Tool::Start({"top",
-                            OnControl(fmt::format("{} top --registry {}:{} --expect {} --json",
-                                                  kProgram, plan_.network.control,
-                                                  plan_.ports.registry, fleet::ProcessesOf(plan_))),
-                            folder_ + "/tools", "", false});
-    if (top) top_ = std::move(*top);
-  }
-  if (top_ != nullptr) {
-    for (const std::string& line : top_->NewLines()) TakeBoard(line);
-  }
-  if (!terminal_ || o_.json || !step) return;
-  std::string line = fleet::StepText(journey, *step, Wall());
-  line.pop_back();
-  line += board_;
-  if (line == live_) return;
-  live_ = line;
-  std::fprintf(stderr, "\r%s\x1b[K", line.substr(0, 110).c_str());
-  std::fflush(stderr);
-}
-
-// A beat of the live board, as `baiwan top --json` on the control host tells it.
-void Session::TakeBoard(const std::string& line) {
-  const auto in = nlohmann::json::parse(line, nullptr, false);
-  if (!in.is_object()) return;
-  board_ =
-      fmt::format("   {} of {} users, {:.0f} messages/s, {} of {} processes",
-                  in.value("finished", 0ULL), in.value("users", 0ULL),
-                  in.value("delivered_rate", 0.0), in.value("alive", 0), in.value("expected", 0));
-  if (o_.json) {
-    std::printf("%s\n", nlohmann::json{{"event", "board"}, {"board", in}}.dump().c_str());
-    std::fflush(stdout);
-  } else if (!terminal_) {
-    std::fprintf(stderr, "%s\n", board_.c_str());
-  }
-  // Whoever is not on the board should be.
-  std::map<std::string, fleet::CellBeat> by_address;
-  for (std::uint32_t i = 0; i < plan_.hosts.count; ++i) {
-    if (!fleet::JobOf(plan_, i).has_load()) continue;
-    by_address[fleet::FormatAddress(fleet::WorkerAddress(plan_, i))] = {fleet::WorkerName(i), 0,
-                                                                        false};
-  }
-  for (const auto& cell : in.value("cells", nlohmann::json::array())) {
-    const std::string where = cell.value("where", std::string());
-    const auto host = by_address.find(where.substr(0, where.rfind(':')));
-    if (host == by_address.end()) continue;
-    host->second.finished = cell.value("finished", 0ULL);
-    host->second.answers = cell.value("answers", true);
-  }
-  std::vector<fleet::CellBeat> beat;
-  for (auto& [address, cell] : by_address) beat.push_back(std::move(cell));
-  if (laggards_ == nullptr) {
-    laggards_ = std::make_unique<fleet::Laggards>(plan_.hosts.users_per_host);
-  }
-  for (const std::string& sentence : laggards_->Look(beat)) {
-    if (o_.json) {
-      std::printf("%s\n", nlohmann::json{{"event", "notice"}, {"text", sentence}}.dump().c_str());
-    } else {
-      std::fprintf(stderr, "%s%s\n", live_.empty() ? "" : "\r\x1b[K", sentence.c_str());
-      live_.clear();
-    }
-  }
+// A live board on the control host, as JSON lines.
+std::unique_ptr<fleet::Tool> Session::Board() {
+  if (ssh_.empty() || fleet::IsOther(plan_)) return nullptr;
+  auto top =
+      fleet::Tool::Start({"top",
+                          OnControl(fmt::format("{} top --registry {}:{} --expect {} --json",
+                                                kProgram, plan_.network.control,
+                                                plan_.ports.registry, fleet::ProcessesOf(plan_))),
+                          folder_ + "/tools", "", false});
+  return top ? std::move(*top) : nullptr;
 }
 
 int Session::Finish() {
-  if (!live_.empty()) std::fputs("\r\x1b[K", stderr);
-  live_.clear();
+  show_.Clear();
   const fleet::Outcome outcome = fleet::OutcomeOf(journey_);
   const std::string result = folder_ + "/report/" + stress::kResultFile;
   const auto found = stress::ReadResult(result);

@@ -12,11 +12,10 @@
 #include <optional>
 #include <string>
 
+#include "cli/fleet/show.h"
 #include "fleet/controller.h"
-#include "fleet/laggards.h"
 #include "fleet/operator_crew.h"
 #include "fleet/plan.h"
-#include "fleet/progress.h"
 #include "supervise/stop_signals.h"
 
 namespace baiwan::cli {
@@ -54,9 +53,7 @@ class Session {
   int Finish();
   bool Reach();  // how the control host is reached now
   fleet::Argv OnControl(const std::string& command) const;
-  void Tell(const fleet::Journey& journey);
-  void TellLive(const fleet::Journey& journey);
-  void TakeBoard(const std::string& line);
+  std::unique_ptr<fleet::Tool> Board();
   bool Stopped();
   int Wrong(const std::string& sentence);
   fleet::ProviderAt Provider() const;
@@ -71,13 +68,8 @@ class Session {
   std::string deploy_;
   fleet::FleetPlan plan_;
   fleet::Journey journey_;
-  fleet::Progress progress_;
   fleet::Argv ssh_;
-  std::string live_;
-  std::string board_;
-  std::unique_ptr<fleet::Tool> top_;
-  std::unique_ptr<fleet::Laggards> laggards_;
-  bool terminal_ = false;
+  Show show_;
   bool detached_ = false;
   supervise::StopSignals signals_;
   class Lock;
