@@ -63,7 +63,11 @@ class InOrder(unittest.TestCase):
         return self.steps.must(host, script)
 
     def test_1_deploy(self):
+        inode = "stat -c %i /opt/baiwan-*/bin/baiwan"
+        self.on("control", f"tar -xzf {FOLDER}/package/*.gz -C /opt")  # as whoever made it the control host
+        before = self.on("control", inode)
         progress, _ = self.steps.done("deploy")
+        self.assertEqual(self.on("control", inode), before)
         for worker in self.steps.workers:
             self.assertIn("package from peers", " ".join(progress[worker]))
         for host in self.steps.all:
@@ -72,7 +76,6 @@ class InOrder(unittest.TestCase):
                              "600\n" + self.on("control", f"cat {FOLDER}/link.secret"))  # fmt: skip
             self.on(host, f"test -d {RUN}/logs && test -s {RUN}/host.toml")
             self.on(host, "/opt/baiwan/bin/baiwan --help && ! pgrep -x baiwan")
-        inode = "stat -c %i /opt/baiwan/bin/baiwan"
         before = self.on("worker-000", inode)
         _, seconds = self.steps.done("deploy")
         self.assertEqual(self.on("worker-000", inode), before)

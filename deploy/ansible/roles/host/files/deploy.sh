@@ -61,14 +61,22 @@ unpack() {  # FILE
   (cd "$fresh/baiwan-$VERSION_ARCH" && sha256sum --quiet -c SHA256SUMS) ||
     failed "the unpacked package is not what its SHA256SUMS say" "sha256sum -c SHA256SUMS"
   echo "$SHA" >"$fresh/baiwan-$VERSION_ARCH/.package"
-  rm -rf "$root"
+  rm -rf "$root.old"
+  [ ! -e "$root" ] || must mv -T "$root" "$root.old"
   must mv -T "$fresh/baiwan-$VERSION_ARCH" "$root"
-  rm -rf "$fresh"
+  rm -rf "$fresh" "$root.old"
+}
+
+# Whoever made this the control host has unpacked the package before, and this step runs from there.
+is_unpacked() {
+  [ -f "$root/SHA256SUMS" ] && tar -xzOf "$HERE" "baiwan-$VERSION_ARCH/SHA256SUMS" | cmp -s - "$root/SHA256SUMS" &&
+    (cd "$root" && sha256sum --quiet -c SHA256SUMS)
 }
 
 if [ "$(cat "$root/.package" 2>/dev/null)" != "$SHA" ]; then
   case $TRANSFER in
-    here) is_right "$HERE" || failed "$HERE has not the checksum $SHA" sha256sum; unpack "$HERE" ;;
+    here) is_right "$HERE" || failed "$HERE has not the checksum $SHA" sha256sum
+      if is_unpacked; then echo "$SHA" >"$root/.package"; else unpack "$HERE"; fi ;;
     p2p) from_peers || exit "$WANTS_PACKAGE"; unpack "$HELD/$PACKAGE" ;;
     copy) [ -f "$FOLDER/$PACKAGE" ] || exit "$WANTS_PACKAGE"
       is_right "$FOLDER/$PACKAGE" || { rm -f "$FOLDER/$PACKAGE"; failed "the package that came by ssh has not the checksum $SHA" sha256sum; }
