@@ -72,7 +72,7 @@ def main():
         hosts = Payload("b", count, make_package(folder), payload=payload, rate_mbit=rate,
                         deadline_s=DEADLINE_S)  # fmt: skip
         try:
-            progress, seconds = hosts.done("deploy", hosts.workers)
+            progress, seconds = hosts.done("deploy", hosts.workers, timeout=DEADLINE_S)
             _, again = hosts.done("deploy", hosts.workers)
         finally:
             hosts.close()

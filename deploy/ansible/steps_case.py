@@ -116,13 +116,13 @@ class Steps:
             ends[host] = event
         return process.returncode, ends, progress, err
 
-    def step(self, step, hosts=None, *more):
-        return self.finish(self.start(step, hosts, *more))
+    def step(self, step, hosts=None, *more, timeout=120):
+        return self.finish(self.start(step, hosts, *more), timeout)
 
-    def done(self, step, hosts=None, *more):
+    def done(self, step, hosts=None, *more, timeout=120):
         """The step must go well; returns (progress, seconds)."""
         began = time.monotonic()
-        code, ends, progress, err = self.step(step, hosts, *more)
+        code, ends, progress, err = self.step(step, hosts, *more, timeout=timeout)
         wanted = self.all if hosts is None else hosts
         if code != 0 or {h: e["event"] for h, e in ends.items()} != dict.fromkeys(wanted, "done"):
             raise AssertionError(f"{step}: {code} {json.dumps(ends, indent=1)} {err}")
