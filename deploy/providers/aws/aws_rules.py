@@ -19,7 +19,7 @@ class Refused(Exception):
 class Rules:
     def __init__(self, ec2):
         self._ec2 = ec2
-        self._tokens = {}
+        self._tokens, self._known_images, self._known_types = {}, {}, {}
         self._lock = threading.Lock()
         self.placements = {}  # name: the run; moto has none
         self.spots = {}  # request: the run; moto's are broken, as is its price history
@@ -74,12 +74,9 @@ class Rules:
     # --- starting ---------------------------------------------------------------------------------
 
     def _RunInstances(self, given):  # noqa: N802: named after the action
-        images = self._ec2.describe_images()["Images"]
-        image = next((i for i in images if i["ImageId"] == given["ImageId"]), None)
-        if image is None:
+        if given["ImageId"] not in self._images():
             raise Refused("InvalidAMIID.NotFound", given["ImageId"])
-        types = self._ec2.describe_instance_types(InstanceTypes=[given["InstanceType"]])["InstanceTypes"]
-        if image["Architecture"] not in types[0]["ProcessorInfo"]["SupportedArchitectures"]:
+        if self._images()[given["ImageId"]] not in self._architectures(given["InstanceType"]):
             raise Refused("InvalidParameterValue", "the architectures differ")
         if given.get("MetadataOptions.HttpTokens") != "required":
             raise Refused("Test.IMDSv1", "the metadata is open")
@@ -101,15 +98,28 @@ class Rules:
         if given.get("InstanceMarketOptions.MarketType") == "spot":
             self.spots[f"sir-{len(self.spots):08x}"] = _run_of(given)
 
+    def _images(self):
+        if not self._known_images:
+            found = self._ec2.describe_images()["Images"]
+            self._known_images.update((i["ImageId"], i["Architecture"]) for i in found)
+        return self._known_images
+
+    def _architectures(self, name):
+        if name not in self._known_types:
+            (found,) = self._ec2.describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
+            self._known_types[name] = found["ProcessorInfo"]["SupportedArchitectures"]
+        return self._known_types[name]
+
     def _CreateSubnet(self, given):  # noqa: N802
         self._ec2.describe_vpcs(VpcIds=[given["VpcId"]])
 
     # --- taking down ------------------------------------------------------------------------------
 
     def _living(self):
-        found = self._ec2.get_paginator("describe_instances").paginate().build_full_result()
-        instances = [i for r in found["Reservations"] for i in r["Instances"]]
-        return [i for i in instances if i["State"]["Name"] != "terminated"]
+        alive = ["pending", "running", "shutting-down", "stopping", "stopped"]
+        filters = [{"Name": "instance-state-name", "Values": alive}]
+        pages = self._ec2.get_paginator("describe_instances").paginate(Filters=filters)
+        return [i for r in pages.build_full_result()["Reservations"] for i in r["Instances"]]
 
     @staticmethod
     def _unless(held, what):
