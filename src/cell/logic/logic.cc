@@ -68,10 +68,7 @@ void Logic::OnTurnEnd() {
   AnswerLocally();
   RecoverMore();
   StartLoads();
-  if (under_way_ == nullptr) {
-    if (node_.budget.over_soft()) Evict();
-    Seal();
-  }
+  if (under_way_ == nullptr) Seal();
   SendPeers();
   TellSessions();
   MaybeDrained();
@@ -82,6 +79,8 @@ void Logic::Seal() {
   for (const CommitBatch::User& u : open_->users()) {
     residents_.MarkChanged(ResidentOf(u), before);
   }
+  // After that: an evicted user's snapshot leaves nothing changed, and is not taken a second time.
+  if (node_.budget.over_soft()) Evict();
   AddSnapshots();
   if (open_->empty()) {
     // Forwards that changed nothing (duplicates, strangers) have been dealt with all the same.
