@@ -225,6 +225,7 @@ class Checker {
     const Cents cost = SumOf(items);
     if (cost <= p_.budget) return;
     std::vector<std::string> parts;
+    parts.reserve(items.size());
     for (const CostItem& item : items) {
       parts.push_back(fmt::format("{}: {:.2f}", item.what, item.usd));
     }

@@ -137,8 +137,8 @@ class VerifyActivity : public Activity {
 }  // namespace
 
 Nanos LimitOf(const FleetPlan& plan, Step step) {
-  const std::uint32_t hosts = plan.hosts.count + 1;
-  const auto minutes = [](std::uint32_t n) { return n * 60 * kSecond; };
+  const Nanos hosts = plan.hosts.count + Nanos{1};
+  const auto minutes = [](Nanos n) { return n * 60 * kSecond; };
   const stress::WorkloadSpec spec = WorkloadOf(plan);
   const auto messages = static_cast<double>(stress::TotalMessages(spec));
   switch (step) {

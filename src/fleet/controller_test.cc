@@ -11,7 +11,6 @@
 namespace baiwan::fleet {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 

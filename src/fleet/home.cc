@@ -59,7 +59,7 @@ std::optional<std::string> WriteFiles(const HostFiles& host, const std::string& 
   for (const auto& [path, content] : host.files) {
     const fs::path at = fs::path(folder) / path;
     fs::create_directories(at.parent_path(), error);
-    if (const auto wrong = ReplaceFile(at.string(), content)) return wrong;
+    if (auto wrong = ReplaceFile(at.string(), content)) return wrong;
   }
   return std::nullopt;
 }

@@ -334,6 +334,7 @@ TEST(FleetStatus, FailuresComeFirstThenALineForEachStep) {
 
 TEST(FleetStatus, HostsThatFailForTheSameReasonAreNamedTogether) {
   std::vector<std::string> workers;
+  workers.reserve(6);
   for (int i = 0; i < 6; ++i) workers.push_back("w-" + std::to_string(i));
   Journey j = NewJourney("r", workers, 0);
   DoUntil(Step::kImport, &j);

@@ -11,6 +11,7 @@ constexpr int kBeats = 3;  // in trouble, before it is said: one may be chance
 
 std::uint64_t Median(const std::vector<CellBeat>& beat) {
   std::vector<std::uint64_t> finished;
+  finished.reserve(beat.size());
   for (const CellBeat& cell : beat) finished.push_back(cell.finished);
   std::sort(finished.begin(), finished.end());
   return finished[finished.size() / 2];

@@ -111,13 +111,13 @@ void VisitPlan(Visitor& v, Plan& p) {
   v.Text("run", p.run, "Tags everything that is made, and is how `down` finds it: a-z, 0-9 and -.");
   v.Text("provider", p.provider, "Where the hosts come from: netns (this machine) or aws.");
   v.Time("deadline", p.deadline, "Everything is destroyed by then, finished or not.", 60 * kSecond,
-         7 * 24 * 3600 * kSecond);
+         Nanos{7} * 24 * 3600 * kSecond);
   v.Money("budget", p.budget, "What it may cost at most; 0.00 USD: no limit.");
   VisitHosts(v, p);
   VisitPorts(v, p);
   VisitWorkload(v, p);
   v.Bytes("limits.memory", p.limits.memory, "That all processes of a host may use together.",
-          128 * kMiB, 1024 * 1024 * kMiB);
+          128 * kMiB, kMiB * 1024 * 1024);
   v.Number("limits.open_files", p.limits.open_files, "Of a process.", 1024, 1'048'576);
   v.Time("limits.monitor_interval", p.limits.monitor_interval,
          "Between two looks at every process.", 100 * kMillisecond, 3600 * kSecond);
@@ -125,7 +125,7 @@ void VisitPlan(Visitor& v, Plan& p) {
            "How often a step is tried on a host before it is given up.", 1, 20);
   v.Time("limits.silence", p.limits.silence,
          "Hosts end themselves when nothing was heard of the controller for so long; 0s: never.", 0,
-         7 * 24 * 3600 * kSecond);
+         Nanos{7} * 24 * 3600 * kSecond);
   VisitAws(v, p);
   VisitService(v, p);
 }

@@ -128,8 +128,7 @@ TEST(FleetPlan, ARunsNameFitsIntoHostNamesTagsAndPaths) {
   for (const char* good : {"a", "night-7", "a2345678901234567890"}) {
     EXPECT_EQ(WrongRunName(good), "") << good;
   }
-  for (const char* bad :
-       {"", "7", "-a", "a-", "A", "a b", "a/b", "..", "a23456789012345678901"}) {
+  for (const char* bad : {"", "7", "-a", "a-", "A", "a b", "a/b", "..", "a23456789012345678901"}) {
     EXPECT_NE(WrongRunName(bad), "") << bad;
   }
 }

@@ -21,7 +21,7 @@ void Sleep(Nanos time) { std::this_thread::sleep_for(std::chrono::nanoseconds(ti
 
 // Where its files are, without their endings.
 std::string FilesFor(const ToolSpec& spec) {
-  const std::string first = fmt::format("{}/{}", spec.folder, spec.name);
+  std::string first = fmt::format("{}/{}", spec.folder, spec.name);
   if (!spec.keep || ::access((first + ".in").c_str(), F_OK) != 0) return first;
   int number = 2;
   while (::access(fmt::format("{}-{}.in", first, number).c_str(), F_OK) == 0) ++number;

@@ -26,6 +26,7 @@ class FleetCommandTest : public ::testing::Test {
   int Run(std::vector<std::string> args) {
     args.insert(args.begin(), {"baiwan", "fleet"});
     std::vector<char*> argv;
+    argv.reserve(args.size());
     for (std::string& arg : args) argv.push_back(arg.data());
     ::testing::internal::CaptureStdout();
     ::testing::internal::CaptureStderr();

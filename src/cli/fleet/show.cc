@@ -35,6 +35,7 @@ std::vector<fleet::CellBeat> BeatOf(const json& board, const fleet::FleetPlan& p
     host->second.answers = cell.value("answers", true);
   }
   std::vector<fleet::CellBeat> beat;
+  beat.reserve(by_address.size());
   for (auto& [address, cell] : by_address) beat.push_back(std::move(cell));
   return beat;
 }
