@@ -4,6 +4,7 @@
 BAIWAN_BINARY says which program to pack.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -71,6 +72,15 @@ class Package(unittest.TestCase):
         self.assertEqual({modes.get(p) for p in programs}, {0o755})
         self.assertEqual({modes.get(f) for f in files}, {0o644})
         self.assertFalse([n for n in modes if n.endswith(("_test.py", "_case.py", ".pyc"))])
+
+    def test_the_packed_providers_lack_no_module(self):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            subprocess.run(["tar", "-C", folder, "-xf", self.tarball], timeout=60, check=True)
+            for name in ("netns", "aws"):
+                provider = pathlib.Path(folder, self.root, "deploy/providers", name, "provider")
+                done = subprocess.run([provider], input=b"{}", capture_output=True, timeout=20, check=False)
+                self.assertEqual(done.returncode, 2, done)
+                self.assertIn("expected one command", json.loads(done.stdout)["error"])
 
     def test_the_same_input_gives_the_same_bytes(self):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:

@@ -12,8 +12,11 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
+
+import run_case  # noqa: E402
+
 PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
-COMMAND_TIMEOUT_S = 120
 _NUMBERS = itertools.count()
 OPERATOR = "198.51.100.7/32"
 
@@ -56,7 +59,7 @@ esac
 # The provider with other limits or paths than its own: {"module.NAME": value}.
 _CHANGED = """
 import json, runpy, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../common"]
 for name, value in json.loads(sys.argv[2]).items():
     module, _, name = name.partition(".")
     setattr(__import__(module), name, value)
@@ -65,29 +68,15 @@ runpy.run_path(sys.path[0] + "/provider", run_name="__main__")
 """
 
 
-class Run:
-    """One run: its request, and its folders."""
+class Run(run_case.Run):
+    """With hosts in the emulation, and a folder for what stands for the world outside."""
 
     def __init__(self, emulation, name="a", workers=3, **options):
         self.emulation = emulation
-        self.name = f"t{os.getpid()}{name}{next(_NUMBERS)}"  # what has ended is seen for an hour
-        self.folder = tempfile.mkdtemp(prefix="baiwan-aws-")
-        hosts = [{"name": "control", "address": "10.0.1.11", "subnet": "control", "outside": True}]
-        for i in range(workers):
-            address = f"10.0.2.{20 + i}"
-            hosts.append({"name": f"w-{i}", "address": address, "subnet": "workers"})
-        self.request = {
-            "run": self.name,
-            "state": self.folder + "/state",
-            "network": {
-                "vpc": "10.0.0.0/16",
-                "subnets": {"control": "10.0.1.0/24", "workers": "10.0.2.0/24"},
-            },
-            "hosts": hosts,
-            "deadline_s": 3600,
-            "heartbeat_s": 120,
-            "options": {"endpoint_url": emulation.url, "operator_cidr": OPERATOR, **options},
-        }
+        name = f"t{os.getpid()}{name}{next(_NUMBERS)}"  # what has ended is seen for an hour
+        options = {"endpoint_url": emulation.url, "operator_cidr": OPERATOR, **options}
+        super().__init__(name, tempfile.mkdtemp(prefix="baiwan-aws-"), workers,
+                         deadline_s=3600, heartbeat_s=120, options=options)  # fmt: skip
         self._tools()
 
     def _tools(self):
@@ -119,35 +108,7 @@ class Run:
         argv = [sys.executable, str(PROVIDER), command]
         if changed:
             argv = [sys.executable, "-c", _CHANGED, str(PROVIDER.parent), json.dumps(changed), command]
-        process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=self.environment(), cwd="/",
-        )  # fmt: skip
-        process.stdin.write(json.dumps(self.request if request is None else request))
-        process.stdin.close()
-        process.stdin = None
-        return process
-
-    @staticmethod
-    def finish(process):
-        """(exit code, answer, events); every line of both streams must be JSON."""
-        out, err = process.communicate(timeout=COMMAND_TIMEOUT_S)
-        try:
-            return process.returncode, json.loads(out), [json.loads(line) for line in err.splitlines()]
-        except ValueError:
-            raise AssertionError(f"no JSON: {process.returncode} {out!r} {err!r}") from None
-
-    def call(self, command, request=None, changed=None):
-        return self.finish(self.start(command, request, changed))
-
-    def must(self, command, request=None):
-        code, answer, events = self.call(command, request)
-        if code != 0:
-            raise AssertionError(f"{command}: {code} {answer} {events}")
-        return answer
-
-    def states(self):
-        return {h["name"]: h["state"] for h in self.must("describe")["hosts"]}
+        return self._start(argv, request, env=self.environment(), cwd="/")
 
     def close(self):
         """Takes the run down, and looks whether anything went to another machine or shows a secret."""
@@ -257,9 +218,5 @@ def with_moto():
 
 
 def main():
-    """Runs the tests of the calling script. 77 is ctest's word for skipped."""
-    if why := with_moto():
-        print(f"nothing was tested: {why}", flush=True)
-        return 1 if os.environ.get("CI") == "true" else 77
-    done = unittest.main(exit=False, verbosity=2).result
-    return 0 if done.wasSuccessful() and done.testsRun > 0 else 1
+    why = with_moto()
+    return run_case.run_tests(f"nothing was tested: {why}" if why else "")

@@ -16,6 +16,7 @@ import unittest
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "common"))
 sys.path.append(os.path.join(os.path.dirname(HERE), "netns"))
 
 import boot_data  # noqa: E402
@@ -123,7 +124,7 @@ class Booted(unittest.TestCase):
             self.assertEqual(self.must("control", "stat", "-c%a", path), "600")
 
     def test_the_provider_on_control_serves_its_own_run(self):
-        pack = ["tar", "-C", os.path.dirname(HERE), "--exclude=__pycache__", "-cf", "-", "aws"]
+        pack = ["tar", "-C", os.path.dirname(HERE), "--exclude=__pycache__", "-cf", "-", "aws", "common"]
         packed = subprocess.run(pack, capture_output=True, check=True, timeout=20).stdout
         unpack = "mkdir -p /opt/providers && tar -C /opt/providers -xf -"
         argv = [*self.run_.host("control")["exec"], "sh", "-c", unpack]

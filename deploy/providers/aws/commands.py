@@ -4,6 +4,7 @@ an interrupted one left by its tags."""
 import ipaddress
 
 import checks
+import contract
 import inventory
 import options as options_of
 import price as prices
@@ -82,19 +83,11 @@ def _refuse_other_fleet(cloud, run, fleet):
 
 
 def _refuse_other_hosts(record, request):
-    """A run keeps its network and its hosts; more hosts may come. All else would need a `down`."""
+    """As of every provider, and what of the options a run keeps."""
     if record is None:
         return
     before = requests.parse(record)
-    if (before.vpc, before.subnets) != (request.vpc, request.subnets):
-        raise RequestError("network: the run has another one; take it down first")
-    now = {h.name: h for h in request.hosts}
-    for host in before.hosts:
-        if now.get(host.name) != host:
-            raise RequestError(f"hosts: the run has {host.name} as it was; take it down first")
-    for host in set(request.hosts) - set(before.hosts):
-        if host.outside:
-            raise RequestError(f"hosts: {host.name} is outside and new; take the run down first")
+    contract.refuse_other_hosts(before, request)
     for field in ("type", "architecture", "region", "spot", "placement_group", "zone"):
         if getattr(before.options, field) != getattr(request.options, field):
             raise RequestError(f"options.{field}: the run has another one; take it down first")
@@ -105,15 +98,14 @@ def _refuse_other_hosts(record, request):
 
 def describe(document):
     document = states.seated(document)
-    run, path = requests.parse_run(document)
+    run, path = contract.parse_run(document)
     state = states.State(run, path)
     state.refuse_foreign()
     record = state.request() or (document if "hosts" in document else None)
     cloud = Cloud(_options(state, document))
     request = requests.parse(record) if record else _by_tags(cloud, run, path)
     if not request.hosts:
-        empty = {"run": run, "hosts": [], "missing": [], "ssh_key": "", "known_hosts": ""}
-        return {**empty, "control": {}, "heartbeat": ""}
+        return contract.describe_nothing(run)
     return Fleet(cloud, request, state, Keys(run, state.keys), state.fleet()).describe()
 
 
@@ -130,7 +122,7 @@ def _by_tags(cloud, run, path):
         if name and tag.get(tags.ADDRESS):
             address = ipaddress.IPv4Address(tag[tags.ADDRESS])
             outside = tag.get(tags.OUTSIDE) == "true"
-            hosts.append(requests.Host(name, address, tag.get(tags.SUBNET, ""), outside))
+            hosts.append(contract.Host(name, address, tag.get(tags.SUBNET, ""), outside))
     hosts.sort(key=lambda h: (not h.outside, h.address))
     return requests.Request(run, path, None, {}, tuple(hosts), 0, 0, 0, options_of.Options())
 
@@ -140,7 +132,7 @@ def _by_tags(cloud, run, path):
 
 def down(document):
     document = states.seated(document)
-    run, path = requests.parse_run(document)
+    run, path = contract.parse_run(document)
     state = states.State(run, path)
     try:
         state.refuse_foreign()

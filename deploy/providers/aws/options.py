@@ -1,11 +1,10 @@
 """The settings of a request that only this provider has: `"options": {…}`. Every one has a default
 but `operator_cidr`, which an `up` with an `outside` host needs."""
 
-import ipaddress
 import re
 from dataclasses import dataclass
 
-from errors import RequestError
+from contract import ipv4_network, require, require_known
 
 ARCHITECTURES = ("arm64", "x86_64")
 WIDEST_OPERATOR_PREFIX = 16
@@ -41,30 +40,29 @@ class Options:
 
 
 def parse(document):
-    _require(isinstance(document, dict), "options: expected an object")
-    unknown = sorted(set(document) - set(Options.__dataclass_fields__))
-    _require(not unknown, f"options: unknown field {', '.join(unknown)}")
+    require(isinstance(document, dict), "options: expected an object")
+    require_known(document, set(Options.__dataclass_fields__), "options")
     for name, pattern in (
         ("type", _TYPE), ("image", _IMAGE), ("region", _REGION), ("zone", _ZONE), ("bucket", _BUCKET),
         ("instance_profile", _PROFILE), ("endpoint_url", _URL), ("prices", _PATH),
     ):  # fmt: skip
         value = document.get(name, "")
         good = isinstance(value, str) and (pattern.fullmatch(value) or (not value and name != "type"))
-        _require(name not in document or good, f"options.{name}: {value!r} is no such name")
+        require(name not in document or good, f"options.{name}: {value!r} is no such name")
     for name in ("spot", "placement_group"):
-        _require(isinstance(document.get(name, False), bool), f"options.{name}: expected true or false")
+        require(isinstance(document.get(name, False), bool), f"options.{name}: expected true or false")
     for name in ("traffic_gb_between_zones", "traffic_gb_out"):
         value = document.get(name, 0)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _require(number and 0 <= value <= MAX_TRAFFIC_GB, f"options.{name}: 0 to {MAX_TRAFFIC_GB}")
+        require(number and 0 <= value <= MAX_TRAFFIC_GB, f"options.{name}: 0 to {MAX_TRAFFIC_GB}")
     options = Options(**document)
     disk = options.disk_gb
     whole = isinstance(disk, int) and not isinstance(disk, bool)
-    _require(whole and 8 <= disk <= MAX_DISK_GB, f"options.disk_gb: expected 8 to {MAX_DISK_GB}")
+    require(whole and 8 <= disk <= MAX_DISK_GB, f"options.disk_gb: expected 8 to {MAX_DISK_GB}")
     one_of = " or ".join(ARCHITECTURES)
-    _require(options.architecture in ARCHITECTURES, f"options.architecture: expected {one_of}")
+    require(options.architecture in ARCHITECTURES, f"options.architecture: expected {one_of}")
     burstable = re.match(r"t\d", options.type)
-    _require(not burstable, f"options.type: {options.type} lives on credits and hangs under load")
+    require(not burstable, f"options.type: {options.type} lives on credits and hangs under load")
     _operator(options.operator_cidr)
     return options
 
@@ -72,15 +70,6 @@ def parse(document):
 def _operator(text):
     if not text and text == "":
         return
-    try:
-        _require(isinstance(text, str), "options.operator_cidr: expected text")
-        network = ipaddress.IPv4Network(text)
-    except ValueError as error:
-        raise RequestError(f"options.operator_cidr: {error}") from None
+    network = ipv4_network(text, "options.operator_cidr")
     wide = f"options.operator_cidr: {text} is wider than /{WIDEST_OPERATOR_PREFIX}"
-    _require(network.prefixlen >= WIDEST_OPERATOR_PREFIX, wide)
-
-
-def _require(condition, text):
-    if not condition:
-        raise RequestError(text)
+    require(network.prefixlen >= WIDEST_OPERATOR_PREFIX, wide)

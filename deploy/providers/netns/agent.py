@@ -23,12 +23,13 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
 
 import agent_care  # noqa: E402
 import hosts  # noqa: E402
 import wire  # noqa: E402
+from contract import MAX_REQUEST_BYTES, parse_document  # noqa: E402
 from errors import ProviderError, RequestError  # noqa: E402
-from request import MAX_REQUEST_BYTES, parse_document  # noqa: E402
 
 MAX_COMMANDS = 4  # at a time
 MAX_CALLERS = 16

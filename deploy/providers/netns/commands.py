@@ -7,6 +7,7 @@ import shutil
 
 import agent_care
 import checks
+import contract
 import machine
 import network
 import record as records
@@ -14,7 +15,8 @@ import request as requests
 import settings
 from errors import ProviderError, RequestError
 from hosts import Fleet
-from machine import RunLock, Shell, event
+from machine import RunLock, Shell
+from progress import event
 
 _NAMES_MARK = machine.LOCK_FOLDER / "baiwan-netns-names"
 _OURS = (records.NAME, records.NAME + ".new", "network.made", "disk", "keys", agent_care.LOG)
@@ -46,7 +48,8 @@ def up(document):
         raise ProviderError(f"{first['what']}: {first['why']}{mend}", command="check")
     wanted = settings.load()
     with RunLock(request.run, request.state) as lock:
-        _refuse_other_hosts(records.read(request.state), request)
+        if (record := records.read(request.state)) is not None:
+            contract.refuse_other_hosts(requests.parse(record), request)
         if agent_care.agent_is_gone():
             raise ProviderError("the run was taken down meanwhile", command="up")
         lock.claim()
@@ -137,8 +140,7 @@ def describe(document):
     if record is None and "hosts" in document:
         record = document
     if record is None:
-        empty = {"run": run, "hosts": [], "missing": [], "ssh_key": "", "known_hosts": ""}
-        return {**empty, "control": {}, "heartbeat": ""}
+        return contract.describe_nothing(run)
     if record["run"] != run:
         raise RequestError(f"state: {state} belongs to the run {record['run']}")
     if not agent_care.called_by_agent():
@@ -249,20 +251,3 @@ def _refuse_foreign_folder(request):
         files = [n for n in os.listdir(request.state) if n != records.NAME + ".new"]
         if files:
             raise RequestError(f"state: {request.state} has files that are not of this run: {files[0]}")
-
-
-def _refuse_other_hosts(record, request):
-    """A run keeps its network and its hosts; more hosts may come. All else would need a `down`."""
-    if record is None:
-        return
-    before = requests.parse(record)
-    same = (before.vpc, before.subnets) == (request.vpc, request.subnets)
-    if not same:
-        raise RequestError("network: the run has another one; take it down first")
-    now = {h.name: h for h in request.hosts}
-    for host in before.hosts:
-        if now.get(host.name) != host:
-            raise RequestError(f"hosts: the run has {host.name} as it was; take it down first")
-    for host in set(request.hosts) - set(before.hosts):
-        if host.outside:  # its door would have to go into the router's rules
-            raise RequestError(f"hosts: {host.name} is outside and new; take the run down first")

@@ -6,67 +6,31 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
+
+import run_case  # noqa: E402
 
 PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
-COMMAND_TIMEOUT_S = 90
 OUTSIDE = "203.0.113.254"
 
 
-class Run:
-    """One run: its request, and its state folder in a folder of its own."""
+class Run(run_case.Run):
+    """With hosts on this machine, which end by themselves when the tests should long be over."""
+
+    command_limit_s = 90
 
     def __init__(self, name, workers=3, **more):
-        self.name = f"t{os.getpid()}{name}"
-        self.folder = tempfile.mkdtemp(prefix="baiwan-netns-", dir="/var/tmp")
-        hosts = [{"name": "control", "address": "10.0.1.11", "subnet": "control", "outside": True}]
-        for i in range(workers):
-            address = f"10.0.2.{20 + i}"
-            hosts.append({"name": f"w-{i}", "address": address, "subnet": "workers"})
-        self.request = {
-            "run": self.name,
-            "state": self.folder + "/state",
-            "network": {
-                "vpc": "10.0.0.0/16",
-                "subnets": {"control": "10.0.1.0/24", "workers": "10.0.2.0/24"},
-            },
-            "hosts": hosts,
-            "rate_mbit": 0,
-            "deadline_s": 170,
-            **more,
-        }
+        folder = tempfile.mkdtemp(prefix="baiwan-netns-", dir="/var/tmp")
+        super().__init__(f"t{os.getpid()}{name}", folder, workers,
+                         **{"rate_mbit": 0, "deadline_s": 170, **more})  # fmt: skip
         self.answer = None
 
     def start(self, command, request=None):
-        return self._start([str(PROVIDER), command], self.request if request is None else request)
-
-    @staticmethod
-    def _start(argv, request):
-        process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        process.stdin.write(json.dumps(request))
-        process.stdin.close()
-        process.stdin = None
-        return process
-
-    @staticmethod
-    def finish(process):
-        """(exit code, answer, events); every line of both streams must be JSON."""
-        out, err = process.communicate(timeout=COMMAND_TIMEOUT_S)
-        return process.returncode, json.loads(out), [json.loads(line) for line in err.splitlines()]
-
-    def call(self, command, request=None):
-        return self.finish(self.start(command, request))
-
-    def must(self, command, request=None):
-        code, answer, events = self.call(command, request)
-        if code != 0:
-            raise AssertionError(f"{command}: {code} {answer} {events}")
-        return answer
+        return self._start([str(PROVIDER), command], request, start_new_session=True)
 
     def up(self):
         self.answer = self.must("up")
@@ -74,9 +38,6 @@ class Run:
 
     def host(self, name):
         return next(h for h in self.answer["hosts"] if h["name"] == name)
-
-    def states(self):
-        return {h["name"]: h["state"] for h in self.must("describe")["hosts"]}
 
     def inside(self, name, *argv, via="exec", timeout=30):
         done = subprocess.run(
@@ -87,7 +48,7 @@ class Run:
     def bring_provider_to(self, name):
         """So that `start_inside` can call it there."""
         folder = PROVIDER.parent
-        pack = ["tar", "-C", str(folder.parent), "--exclude=__pycache__", "-cf", "-", folder.name]
+        pack = ["tar", "-C", str(folder.parent), "--exclude=__pycache__", "-cf", "-", folder.name, "common"]
         packed = subprocess.run(pack, capture_output=True, check=True, timeout=20).stdout
         unpack = "mkdir -p /opt/providers && tar -C /opt/providers -xf -"
         argv = [*self.host(name)["exec"], "sh", "-c", unpack]
@@ -97,7 +58,7 @@ class Run:
         """The provider as a service on that host calls it; the state folder is the machine's matter."""
         request = {**self.request, "state": "/nowhere"} if request is None else request
         argv = [*self.host(name)["exec"], "/opt/providers/netns/provider", command]
-        return self._start(argv, request)
+        return self._start(argv, request, start_new_session=True)
 
     def call_inside(self, name, command, request=None):
         return self.finish(self.start_inside(name, command, request))
@@ -197,9 +158,5 @@ def cannot_run():
 
 
 def main():
-    """Runs the tests of the calling script. 77 is ctest's word for skipped."""
-    if why := cannot_run():
-        print(f"no test hosts here: {why}", flush=True)
-        return 1 if os.environ.get("CI") == "true" else 77
-    done = unittest.main(exit=False, verbosity=2).result
-    return 0 if done.wasSuccessful() and done.testsRun > 0 else 1
+    why = cannot_run()
+    return run_case.run_tests(f"no test hosts here: {why}" if why else "")

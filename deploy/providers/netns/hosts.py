@@ -18,7 +18,7 @@ import machine
 import network
 import settings
 from errors import ProviderError
-from machine import event
+from progress import event
 
 READY_TIMEOUT_S = 60
 LOGIN_TIMEOUT_S = 10

@@ -6,12 +6,10 @@ Every command has a time limit and holds the run's lock by a file descriptor of 
 
 import contextlib
 import fcntl
-import json
 import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 from errors import ProviderError, RequestError
@@ -23,12 +21,6 @@ LOCK_TIMEOUT_S = 60
 END_TIMEOUT_S = 10
 MAX_LOG_BYTES = 64 << 10
 INIT = "runsvdir"  # the name of process 1 of a host that is up
-
-
-def event(name, host="", text=""):
-    """One line of progress; a reader that has gone away must not stop the work."""
-    with contextlib.suppress(OSError):
-        print(json.dumps({"event": name, "host": host, "text": text}), file=sys.stderr, flush=True)
 
 
 class Shell:
