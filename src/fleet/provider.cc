@@ -60,12 +60,13 @@ class ProviderActivity : public Activity {
 
   std::vector<HostReport> Poll() override {
     std::vector<HostReport> reports;
+    const bool over = ended();  // before its last lines are read
     for (const std::string& line : tool_->NewErrors()) {
       const auto event = json::parse(line, nullptr, false);
       if (!event.is_object() || Text(event, "event") != "ready" || step_ != Step::kUp) continue;
       Take(Text(event, "host"), std::nullopt, &reports);
     }
-    if (!tool_->Ended()) return reports;
+    if (!over) return reports;
     if (*tool_->Ended() == 0) {
       for (const std::string& host : std::vector(left_)) Take(host, std::nullopt, &reports);
       return reports;
