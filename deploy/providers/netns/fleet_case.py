@@ -26,7 +26,7 @@ class Run(run_case.Run):
     def __init__(self, name, workers=3, **more):
         folder = tempfile.mkdtemp(prefix="baiwan-netns-", dir="/var/tmp")
         super().__init__(f"t{os.getpid()}{name}", folder, workers,
-                         **{"rate_mbit": 0, "deadline_s": 170, **more})  # fmt: skip
+                         **{"rate_mbit": 0, "deadline_s": 400, **more})  # fmt: skip
         self.answer = None
 
     def start(self, command, request=None):
