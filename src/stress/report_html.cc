@@ -307,7 +307,9 @@ std::string Recording(const Curves& c) {
        {"samples that failed", Whole(c.failed)},
        {"lines that cannot be read", Whole(c.unreadable)},
        {"steal at the worst beat", fmt::format("{:.1f} %", c.steal_most * 100)},
-       {"metrics fetched", fmt::format("{} bytes/s", Whole(c.fetched_per_s))}});
+       {"metrics fetched",
+        fmt::format("{} bytes/s, {} of each process", Whole(c.fetched_per_s),
+                    Whole(c.fetched_per_s / std::max(1.0, static_cast<double>(c.expected))))}});
 }
 
 std::string Image(const ReportRun& run, const Picture& picture) {

@@ -206,6 +206,28 @@ TEST_F(ReportTest, AnotherRunStandsBesideIt) {
   EXPECT_THAT(Page(), HasSubstr("beside it run 4-hosts, VERIFIED"));
 }
 
+TEST_F(ReportTest, ARunAcrossHostsHasItsNameItsBillAndWhatEachCellDidOfIt) {
+  Look(0, 0, {});
+  Look(1, 0, {{"stored_total", 100}});
+  RunResult result;
+  result.name = "forty";
+  result.cells = 40;
+  result.users = 400;
+  result.rate_per_s = 8000;
+  result.cost = RunCost{
+      "USD", "us-east-1, 2026-01-31", 0.5, 1.25, {{"c7g.large <spot>", 20.5, "hour", 0.05, 1.25}}};
+  Result(result);
+  ASSERT_TRUE(WriteReport({folder_, "", "gnuplot"}).ok());
+  EXPECT_THAT(Page(), HasSubstr("Run forty,"));
+  EXPECT_THAT(Page(), HasSubstr("<td>messages a second</td><td>200</td>"));
+  EXPECT_THAT(Page(), HasSubstr("<td>c7g.large &lt;spot&gt;</td><td>20.500 hour</td>"));
+  EXPECT_THAT(Page(), HasSubstr("for 0.50 hours, at prices of us-east-1, 2026-01-31"));
+  result.cost->prices.clear();  // hosts that cost nothing
+  Result(result);
+  ASSERT_TRUE(WriteReport({folder_, "", "gnuplot"}).ok());
+  EXPECT_THAT(Page(), ::testing::Not(HasSubstr("The bill")));
+}
+
 TEST_F(ReportTest, WithoutAResultThereIsNoReport) {
   const auto none = WriteReport({folder_, "", "gnuplot"});
   ASSERT_FALSE(none.ok());

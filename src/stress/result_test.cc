@@ -34,6 +34,12 @@ RunResult Full() {
   r.revision = "abc1234";
   r.date = "2026-01-31T12:00:00Z";
   r.machine = {2, "Some CPU", 24'000, "Linux 6.1", 0.003};
+  r.name = "forty";
+  r.cost = RunCost{"USD",
+                   "us-east-1, 2026-01-31",
+                   0.5,
+                   1.25,
+                   {{"c7g.large", 20.5, "hour", 0.05, 1.0}, {"traffic", 2, "GB", 0.125, 0.25}}};
   return r;
 }
 
@@ -71,6 +77,8 @@ TEST(RunResult, WhatIsNoResultIsRefusedWithTheField) {
   EXPECT_THAT(ResultFromJson("{\"messages\":7}").error(), HasSubstr("\"messages\""));
   EXPECT_THAT(ResultFromJson("{\"peak_rss_mib\":{\"by_process\":{\"a\":\"b\"}}}").error(),
               HasSubstr("\"by_process\""));
+  EXPECT_THAT(ResultFromJson("{\"cost\":{\"total\":\"much\"}}").error(), HasSubstr("\"total\""));
+  EXPECT_FALSE(ResultFromJson("{\"cost\":{\"items\":[7]}}").ok());
   EXPECT_TRUE(ResultFromJson("{\"users\":5,\"something\":\"new\"}").ok());
 }
 
