@@ -175,6 +175,7 @@ TEST_P(TransportLimits, AStormOfConnectionsIsAcceptedInBoundedPieces) {
   int accepted = 0, most = 0, in_turn = 0;
   Listen([&](auto) { ++accepted, ++in_turn; });
   std::vector<std::unique_ptr<RawSocket>> clients;
+  clients.reserve(500);
   for (int i = 0; i < 500; ++i) clients.push_back(std::make_unique<RawSocket>(listener->local()));
   ASSERT_TRUE(RunUntil([&] {
     most = std::max(most, std::exchange(in_turn, 0));

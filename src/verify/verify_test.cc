@@ -13,7 +13,6 @@ namespace baiwan::verify {
 namespace {
 
 using testing::Boxes;
-using ::testing::Contains;
 using testing::Counts;
 using testing::CountsOf;
 using testing::Entry;
