@@ -208,7 +208,7 @@ class AskedFromControl(Case):
 
     def ask(self, command, **change):
         asked = {**self.run_.request, "state": "/nowhere", **change}
-        return self.run_.call(command, asked, {"states.SEAT": str(self.seat)})[:2]
+        return self.run_.call(command, asked, changed={"states.SEAT": str(self.seat)})[:2]
 
     def test_a_lost_worker_is_seen_and_made_again_with_the_runs_own_folder(self):
         lost = self.instances(self.run_)["w-1"]["InstanceId"]
