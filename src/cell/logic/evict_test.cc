@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cell/logic/logic.h"
+#include "cell/testing/strict.h"
 #include "net/transport.h"
 #include "store/engine/memory_kv.h"
 
@@ -13,20 +14,6 @@ namespace {
 
 constexpr std::uint32_t kUsers = 60;
 constexpr Seq kMessages = 20;  // of each user, to the next one
-
-class Unlucky final : public Fatal {
- public:
-  void Die(std::string_view why) override { ADD_FAILURE() << "asked to die: " << why; }
-};
-
-class Nobody final : public ClientPort {
- public:
-  void ToClient(SessionId, const wire::ServerFrame& frame) override {
-    for (const wire::Refusal& r : frame.refusals()) {
-      ADD_FAILURE() << "refused: " << wire::Reason_Name(r.reason());
-    }
-  }
-};
 
 TEST(EvictTest, AUserWhoIsEvictedInTheCommitOfACheckpointIsThereWhenTheNextMessageComes) {
   auto loop = std::move(*net::RealLoop::Create({}));

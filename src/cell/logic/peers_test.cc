@@ -6,6 +6,7 @@
 #include <map>
 
 #include "cell/logic/logic.h"
+#include "cell/testing/strict.h"
 #include "net/transport.h"
 #include "store/engine/memory_kv.h"
 
@@ -14,20 +15,6 @@ namespace {
 
 constexpr std::uint32_t kUsers = 6;  // of each cell, friends of all in the other one
 constexpr Seq kMessages = 240;       // of each user
-
-class Unlucky final : public Fatal {
- public:
-  void Die(std::string_view why) override { ADD_FAILURE() << "asked to die: " << why; }
-};
-
-class Nobody final : public ClientPort {
- public:
-  void ToClient(SessionId, const wire::ServerFrame& frame) override {
-    for (const wire::Refusal& r : frame.refusals()) {
-      ADD_FAILURE() << "refused: " << wire::Reason_Name(r.reason());
-    }
-  }
-};
 
 // One cell: store, logic server, and its end of the path.
 class Side final : private RelayPort {
