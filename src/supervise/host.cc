@@ -266,7 +266,8 @@ int RunHost(const HostPlan& plan, StopSignals& signals, Log& log) {
       log.Info("signal {}: stopping {} children", signal, plan.children.size());
       break;
     }
-    if (const auto wrong = usage.KeepNowAndThen(supervisor.Snapshot())) log.Warn("{}", *wrong);
+    if (!usage.Due()) continue;
+    if (const auto wrong = usage.Keep(supervisor.Snapshot())) log.Warn("{}", *wrong);
   }
   const bool stopped = StopHost(supervisor, plan, signals, log);
   if (const auto wrong = usage.Keep(supervisor.Snapshot())) log.Warn("{}", *wrong);

@@ -62,11 +62,11 @@ std::optional<std::string> UsageFile::Keep(const std::vector<ChildStatus>& child
   return ReplaceFile(path_, out.dump(1) + "\n");
 }
 
-std::optional<std::string> UsageFile::KeepNowAndThen(const std::vector<ChildStatus>& children) {
+bool UsageFile::Due() {
   const Nanos now = SystemClock().Monotonic();
-  if (path_.empty() || now < next_) return std::nullopt;
+  if (path_.empty() || now < next_) return false;
   next_ = now + kEvery;
-  return Keep(children);
+  return true;
 }
 
 }  // namespace baiwan::supervise

@@ -33,8 +33,8 @@ class UsageFile {
 
   explicit UsageFile(std::string path);  // empty: nothing is kept
   std::optional<std::string> Keep(const std::vector<ChildStatus>& children);
-  // At most once in kEvery.
-  std::optional<std::string> KeepNowAndThen(const std::vector<ChildStatus>& children);
+  // Once in kEvery: time to Keep. Asking what children cost is not free.
+  bool Due();
 
  private:
   const std::string path_;
