@@ -9,6 +9,7 @@ import agent_care
 import checks
 import contract
 import machine
+import names_folder
 import network
 import record as records
 import request as requests
@@ -18,7 +19,6 @@ from hosts import Fleet
 from machine import RunLock, Shell
 from progress import event
 
-_NAMES_MARK = machine.LOCK_FOLDER / "baiwan-netns-names"
 _OURS = (records.NAME, records.NAME + ".new", "network.made", "disk", "keys", agent_care.LOG)
 
 
@@ -55,7 +55,7 @@ def up(document):
         lock.claim()
         pathlib.Path(request.state).mkdir(parents=True, exist_ok=True)
         records.write(request.state, document)
-        _mark_names()
+        names_folder.claim()
         fleet = Fleet(Shell(lock.fd), request)
         answer = _bring_up(fleet, wanted)
         agent_care.ensure(request.run, request.state)
@@ -181,11 +181,11 @@ def down(document):
         left = agent_care.end(run)
         if record is not None:
             _remove_files(state)
-        _unmount_names()
         left += _leftovers(run, state, record is not None)
         if left:
             raise ProviderError("left over: " + "; ".join(left), command="down")
         lock.remove()
+        names_folder.release()
     return {"run": run, "removed": names, "left": []}
 
 
@@ -193,25 +193,6 @@ def _unmount(run):
     shell = Shell(os.open(os.devnull, os.O_RDONLY))
     for point in machine.mounts_from(_memory_name(run)):
         shell.run(["umount", point])
-
-
-def _names_mounted():
-    return str(machine.NETNS_FOLDER) in machine.mounts_under(str(machine.NETNS_FOLDER))
-
-
-def _mark_names():
-    """The first namespace of a machine makes `ip` mount the folder of their names. The mark says that
-    it came with one of our runs, whichever of them is the last to go."""
-    if not _names_mounted():
-        _NAMES_MARK.touch()
-
-
-def _unmount_names():
-    if _NAMES_MARK.exists() and not machine.namespace_names(""):
-        if _names_mounted():
-            with contextlib.suppress(ProviderError):  # another run has begun meanwhile: it is in use
-                Shell(os.open(os.devnull, os.O_RDONLY)).run(["umount", str(machine.NETNS_FOLDER)])
-        _NAMES_MARK.unlink(missing_ok=True)
 
 
 def _remove_files(state):

@@ -16,6 +16,7 @@ from errors import ProviderError, RequestError
 
 NETNS_FOLDER = pathlib.Path("/run/netns")
 LOCK_FOLDER = pathlib.Path("/run/lock")
+RUN_LOCK_PREFIX = "baiwan-netns."
 COMMAND_TIMEOUT_S = 30
 LOCK_TIMEOUT_S = 60
 END_TIMEOUT_S = 10
@@ -52,7 +53,7 @@ class RunLock:
 
     def __init__(self, run, state, wait_s=LOCK_TIMEOUT_S):
         self._wait_s = wait_s
-        self._path = LOCK_FOLDER / f"baiwan-netns.{run}"
+        self._path = LOCK_FOLDER / f"{RUN_LOCK_PREFIX}{run}"
         self._run, self._state = run, state
         self.fd = -1
 
@@ -93,6 +94,16 @@ class RunLock:
         if file.st_size == 0 and file.st_nlink > 0:  # made by us, and there is no run to it
             self.remove()
         os.close(self.fd)
+
+
+def claimed_runs():
+    """The runs of this machine that an `up` has begun and no `down` has ended."""
+    found = []
+    for path in LOCK_FOLDER.glob(f"{RUN_LOCK_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size > 0:
+                found.append(path.name.removeprefix(RUN_LOCK_PREFIX))
+    return found
 
 
 def namespace_names(prefix):

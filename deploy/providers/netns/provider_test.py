@@ -257,6 +257,53 @@ class TwoRuns(unittest.TestCase):
         self.assertEqual(trace_of(runs[0].name), [])
 
 
+class NamesFolder(unittest.TestCase):
+    """The folder of the namespaces' names is mounted with the first run and goes with the last one."""
+
+    def setUp(self):
+        if self.mounted() or os.path.isdir("/run/netns") and os.listdir("/run/netns"):
+            self.skipTest("others have namespaces on this machine")
+
+    def mounted(self):
+        return any(" /run/netns " in f"{m} " for m in fleet_case.mounts())
+
+    def test_it_is_waited_for_while_it_is_in_use(self):
+        run = Run("n", workers=0)
+        self.addCleanup(run.close)
+        run.up()
+        user = subprocess.Popen(["sleep", "2"], cwd="/run/netns")
+        self.addCleanup(user.wait, 10)
+        run.must("down")
+        self.assertFalse(self.mounted())
+
+    def test_one_that_nobody_could_unmount_goes_with_the_next_run(self):
+        first, second = Run("o", workers=0), Run("p", workers=0)
+        self.addCleanup(second.close)
+        self.addCleanup(first.close)
+        first.up()
+        user = subprocess.Popen(["sleep", "30"], cwd="/run/netns")
+        self.addCleanup(user.wait, 10)
+        self.addCleanup(user.kill)
+        code, answer, events = first.call("down")
+        self.assertEqual((code, answer["left"]), (0, []))
+        self.assertIn("/run/netns stays mounted", json.dumps(events))
+        user.kill()
+        second.up()
+        second.must("down")
+        self.assertFalse(self.mounted())
+
+    def test_a_run_that_begins_while_one_ends_takes_it_over(self):
+        for turn in range(3):
+            first, second = Run(f"q{turn}", workers=0), Run(f"r{turn}", workers=0)
+            self.addCleanup(second.close)
+            self.addCleanup(first.close)
+            first.up()
+            going, coming = first.start("down"), second.start("up")
+            self.assertEqual([first.finish(going)[0], second.finish(coming)[0]], [0, 0])
+            second.must("down")
+            self.assertFalse(self.mounted())
+
+
 class Interrupted(unittest.TestCase):
     def test_down_finds_what_a_killed_up_left(self):
         for wait_s in (0.15, 0.3, 0.5, 0.8):
