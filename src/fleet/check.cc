@@ -38,7 +38,7 @@ class Checker {
     if (!Workload()) return std::move(errors_);
     Memory();
     Disk();
-    TimeAndMoney();
+    Time();
     return std::move(errors_);
   }
 
@@ -212,7 +212,7 @@ class Checker {
                       p_.hosts.users_per_host, InMiB(needed), f_.disk_bytes / kMiB));
   }
 
-  void TimeAndMoney() {
+  void Time() {
     const Nanos time = TimeNeeded(p_, f_);
     if (time > p_.deadline) {
       Wrong("deadline",
@@ -220,19 +220,6 @@ class Checker {
                         "after {}: raise it to \"{}m\", or send less",
                         Minutes(time), FormatDuration(p_.deadline), Minutes(time)));
     }
-    if (p_.budget == 0 || !f_.prices) return;
-    const auto items = CostOf(p_, f_, time);
-    const Cents cost = SumOf(items);
-    if (cost <= p_.budget) return;
-    std::vector<std::string> parts;
-    parts.reserve(items.size());
-    for (const CostItem& item : items) {
-      parts.push_back(fmt::format("{}: {:.2f}", item.what, item.usd));
-    }
-    Wrong("budget", fmt::format("it will cost about {} ({}; prices of {}, {}), and {} are allowed: "
-                                "raise it, or take fewer or smaller hosts",
-                                FormatMoney(cost), fmt::join(parts, ", "), f_.prices->region,
-                                f_.prices->date, FormatMoney(p_.budget)));
   }
 
   const FleetPlan& p_;

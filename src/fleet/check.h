@@ -1,26 +1,17 @@
 // Check before starting: whether a plan fits together, and fits what its provider has. Everything
 // that would only show as a low count on a board, an hour later and for money, is refused here.
+// What it costs is the provider's to say: plan_check.h.
 //
 // Pure; any thread. Failure: every mistake found, each with the key of the plan and the way out.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "fleet/plan.h"
 
 namespace baiwan::fleet {
-
-// In USD, as of a day and a place, so that nobody takes an old list for today's.
-struct PriceList {
-  std::string region;
-  std::string date;
-  double host_hour = 0;  // each host, of the plan's type
-  double storage_gib_month = 0;
-  double public_address_hour = 0;  // the control host has the only one
-};
 
 // What is known of a provider's hosts of the plan's type.
 struct ProviderFacts {
@@ -33,7 +24,6 @@ struct ProviderFacts {
   std::vector<std::string> packages = {"x86_64"};  // architectures that the program is built for
   // Tools and rights that are not there, each a sentence with the way out.
   std::vector<std::string> missing;
-  std::optional<PriceList> prices;  // none: it costs nothing
 };
 
 // What a worker needs, about; the largest of the plan's workers counts.
@@ -47,15 +37,6 @@ struct HostNeeds {
 HostNeeds NeedsOf(const FleetPlan& plan);
 // From `up` to `down`.
 Nanos TimeNeeded(const FleetPlan& plan, const ProviderFacts& facts);
-
-struct CostItem {
-  std::string what;  // "5 hosts × 0.4 h"
-  double usd = 0;
-};
-// For `time`, each begun minute counted. Empty without prices.
-std::vector<CostItem> CostOf(const FleetPlan& plan, const ProviderFacts& facts, Nanos time);
-// Rounded up.
-Cents SumOf(const std::vector<CostItem>& items);
 
 // All that is wrong; the `key` of each names a value of the plan, or is empty where it is not in
 // the plan. Never reads what an earlier mistake made senseless.

@@ -26,12 +26,6 @@ ProviderFacts Facts() {
   return facts;
 }
 
-ProviderFacts Priced() {
-  ProviderFacts facts = Facts();
-  facts.prices = PriceList{"eu-central-1", "2026-11-01", 0.1, 0.1, 0.005};
-  return facts;
-}
-
 std::string ErrorsOf(const FleetPlan& plan, const ProviderFacts& facts = Facts()) {
   return ToText(CheckPlan(plan, facts));
 }
@@ -221,21 +215,6 @@ TEST(FleetCheck, ADeadlineBeforeTheEndIsRefused) {
   EXPECT_EQ(ErrorsOf(plan), "");
   plan.deadline = needed - kSecond;
   EXPECT_THAT(ErrorsOf(plan), HasSubstr("deadline: the run is given about 17 minutes"));
-}
-
-TEST(FleetCheck, WhatCostsMoreThanTheBudgetIsRefusedItemByItem) {
-  FleetPlan plan = Good();
-  const auto items = CostOf(plan, Priced(), 3600 * kSecond);
-  ASSERT_EQ(items.size(), 3u);
-  EXPECT_DOUBLE_EQ(items[0].usd, 0.5);  // four and the control host
-  EXPECT_THAT(items[0].what, HasSubstr("5 hosts"));
-  EXPECT_DOUBLE_EQ(items[2].usd, 0.005);
-  EXPECT_GE(SumOf(items), 51u);
-  plan.budget = SumOf(CostOf(plan, Priced(), TimeNeeded(plan, Priced())));
-  EXPECT_EQ(ErrorsOf(plan, Priced()), "");
-  plan.budget -= 1;
-  EXPECT_THAT(ErrorsOf(plan, Priced()), HasSubstr("prices of eu-central-1, 2026-11-01"));
-  EXPECT_EQ(ErrorsOf(plan), "");  // costs nothing
 }
 
 TEST(FleetCheck, AllMistakesAreToldAtOnce) {

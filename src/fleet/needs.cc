@@ -1,7 +1,4 @@
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 
 #include "fleet/check.h"
 #include "fleet/layout.h"
@@ -22,7 +19,6 @@ constexpr std::uint64_t kSystem = 256 * kMiB;  // disk: package, logs, results
 // host's time.
 constexpr Nanos kSteps = 300 * kSecond;
 constexpr Nanos kStepsPerHost = 3 * kSecond;
-constexpr double kHoursOfMonth = 730;
 
 }  // namespace
 
@@ -52,25 +48,6 @@ Nanos TimeNeeded(const FleetPlan& plan, const ProviderFacts& facts) {
   const std::uint32_t machines = facts.shared ? 1 : CellsOf(plan);
   return kSteps + plan.hosts.count * kStepsPerHost +
          stress::TimeFor(WorkloadOf(plan), static_cast<double>(plan.load.rate), machines);
-}
-
-std::vector<CostItem> CostOf(const FleetPlan& plan, const ProviderFacts& facts, Nanos time) {
-  if (!facts.prices) return {};
-  const PriceList& prices = *facts.prices;
-  const double hours = std::ceil(static_cast<double>(time) / (60 * kSecond)) / 60;
-  const std::uint32_t hosts = plan.hosts.count + 1;
-  const double gib = static_cast<double>(NeedsOf(plan).disk_bytes) / (1024.0 * kMiB);
-  return {{fmt::format("{} hosts × {:.2f} h × {:.4f} USD", hosts, hours, prices.host_hour),
-           hosts * hours * prices.host_hour},
-          {fmt::format("storage of {} hosts × {:.1f} GiB", hosts, gib),
-           hosts * gib * prices.storage_gib_month * hours / kHoursOfMonth},
-          {fmt::format("a public address × {:.2f} h", hours), hours * prices.public_address_hour}};
-}
-
-Cents SumOf(const std::vector<CostItem>& items) {
-  double usd = 0;
-  for (const CostItem& item : items) usd += item.usd;
-  return static_cast<Cents>(std::ceil(usd * 100 - 1e-9));
 }
 
 }  // namespace baiwan::fleet

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/testing/temp_folder.h"
+#include "fleet/plan_check.h"
 
 namespace baiwan::fleet {
 namespace {
@@ -111,6 +112,48 @@ TEST_F(FleetProviderTest, WhatIsMissingIsASentenceWithItsPackage) {
   EXPECT_THAT(facts.missing, ElementsAre("nft is missing: it makes the firewall; apt-get install "
                                          "nftables"));
   EXPECT_THAT(*AddFacts("nonsense", &facts), HasSubstr("cannot be read"));
+}
+
+// Answers `check` with room for any plan, and `price` with five dollars until the deadline.
+constexpr const char* kFiveDollars = R"(case $1 in
+check) echo '{"ok": true, "missing": [], "shared": false, "memory_mb": 65536, "disk_mb": 65536}' ;;
+price) echo '{"currency": "USD", "as_of": "2026-01-31", "region": "us-east-1", "total": 5, "items":
+  [{"item": "hosts", "quantity": 50, "unit": "hour", "each": 0.1, "cost": 5}]}' ;;
+esac)";
+
+TEST_F(FleetProviderTest, APlanIsCheckedAgainstWhatTheProviderHasAndWhatItCosts) {
+  const auto good = CheckWithProvider(Script(kFiveDollars), plan_, {});
+  ASSERT_TRUE(good.ok()) << good.error().why;
+  EXPECT_EQ(ToText(good->errors), "");
+  EXPECT_EQ(good->facts.memory_bytes, 64ULL << 30);
+  ASSERT_TRUE(good->price);
+  EXPECT_DOUBLE_EQ(good->price->total, 5);
+
+  plan_.budget = 499;
+  const auto over = CheckWithProvider(Script(kFiveDollars), plan_, {});
+  ASSERT_TRUE(over.ok());
+  EXPECT_THAT(ToText(over->errors), HasSubstr("budget: until the deadline"));
+  EXPECT_TRUE(over->price);
+
+  plan_.hosts.users_per_host = 10'000'000;  // a plan with mistakes has no price
+  const auto large = CheckWithProvider(Script(kFiveDollars), plan_, {});
+  ASSERT_TRUE(large.ok());
+  EXPECT_THAT(ToText(large->errors), HasSubstr("limits.memory"));
+  EXPECT_FALSE(large->price);
+}
+
+TEST_F(FleetProviderTest, AProviderThatFailsToCheckIsNoMistakeOfThePlan) {
+  const auto gone = CheckWithProvider({temp_.path() + "/none", temp_.path(), ""}, plan_, {});
+  ASSERT_FALSE(gone.ok());
+  EXPECT_THAT(gone.error().why, HasSubstr("there is no provider"));
+  const auto fails =
+      CheckWithProvider(Script("echo '{\"error\": \"no credentials\"}'; exit 1"), plan_, {});
+  ASSERT_FALSE(fails.ok());
+  EXPECT_THAT(fails.error().why, HasSubstr("no credentials"));
+  EXPECT_TRUE(fails.error().final);
+  const auto mumbles = CheckWithProvider(Script("echo nothing"), plan_, {});
+  ASSERT_FALSE(mumbles.ok());
+  EXPECT_THAT(mumbles.error().why, HasSubstr("cannot be read"));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// `baiwan fleet plan`, and the check of a plan.
+// `baiwan fleet plan`.
 #include "fleet/plan.h"
 
 #include <fmt/format.h>
@@ -24,8 +24,6 @@ constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kStep = 64 * kMiB;
 constexpr std::uint64_t kShortRun = 5'000'000;  // messages
 constexpr const char* kNetns = "netns";         // its hosts are parts of this machine
-
-std::uint64_t InMiB(std::uint64_t bytes) { return (bytes + kMiB - 1) / kMiB; }
 
 std::string NewRunName() {
   const std::time_t now = std::time(nullptr);
@@ -83,78 +81,6 @@ int RunPlan(FleetPlanOptions o) {
   return kDone;
 }
 
-struct FleetCheckOptions {
-  std::string file;
-  std::string memory;
-  std::string disk;
-  std::uint32_t cores = 2;
-  std::string architecture;
-  std::vector<std::string> packages;
-  double host_hour = 0;
-};
-
-// Facts that were given, and for hosts on this machine, what it has.
-std::optional<std::string> FactsOf(const FleetCheckOptions& o, const fleet::FleetPlan& plan,
-                                   fleet::ProviderFacts* facts) {
-  facts->cores = o.cores;
-  facts->architecture = o.architecture.empty() ? plan.hosts.architecture : o.architecture;
-  AddMachineFacts(plan, facts);
-  if (plan.provider == kNetns && o.architecture.empty()) facts->architecture = ThisArchitecture();
-  facts->packages = o.packages.empty() ? std::vector{ThisArchitecture()} : o.packages;
-  const auto size = [](const char* flag, const std::string& text,
-                       std::uint64_t* out) -> std::optional<std::string> {
-    if (text.empty()) return std::nullopt;
-    const auto bytes = ParseBytes(text);
-    if (!bytes) return fmt::format("{}: {}", flag, bytes.error());
-    *out = *bytes;
-    return std::nullopt;
-  };
-  if (auto wrong = size("--host-memory", o.memory, &facts->memory_bytes)) return wrong;
-  if (auto wrong = size("--host-disk", o.disk, &facts->disk_bytes)) return wrong;
-  if (facts->memory_bytes == 0 || facts->disk_bytes == 0) {
-    return fmt::format(
-        "what a host of '{}' has is not known here: give --host-memory and "
-        "--host-disk",
-        plan.provider);
-  }
-  if (o.host_hour > 0) {
-    facts->prices = fleet::PriceList{"--usd-per-host-hour", "as given", o.host_hour, 0, 0};
-  }
-  return std::nullopt;
-}
-
-int RunCheck(const FleetCheckOptions& o) {
-  const auto plan = fleet::ReadPlan(o.file);
-  if (!plan) {
-    std::fputs(ToText(plan.error()).c_str(), stderr);
-    return kUsage;
-  }
-  fleet::ProviderFacts facts;
-  if (const auto wrong = FactsOf(o, *plan, &facts)) return Fail(*wrong);
-  auto errors = fleet::CheckPlan(*plan, facts);
-  for (ConfigError& error : errors) error.where = o.file;
-  if (!errors.empty()) {
-    std::fputs(ToText(errors).c_str(), stderr);
-    return kUsage;
-  }
-  const fleet::HostNeeds needs = fleet::NeedsOf(*plan);
-  const Nanos time = fleet::TimeNeeded(*plan, facts);
-  std::printf(
-      "%s: %u hosts and the control host, %u cells of %u users, %llu messages\n"
-      "a host needs about %llu MiB of memory and %llu MiB of disk; the run is given %lld minutes\n",
-      plan->run.c_str(), plan->hosts.count, fleet::CellsOf(*plan), plan->hosts.users_per_host,
-      static_cast<unsigned long long>(stress::TotalMessages(fleet::WorkloadOf(*plan))),
-      static_cast<unsigned long long>(InMiB(needs.memory_bytes)),
-      static_cast<unsigned long long>(InMiB(needs.disk_bytes)),
-      static_cast<long long>((time + 60 * kSecond - 1) / (60 * kSecond)));
-  const auto items = fleet::CostOf(*plan, facts, time);
-  for (const auto& item : items) std::printf("  %8.2f USD  %s\n", item.usd, item.what.c_str());
-  if (!items.empty()) {
-    std::printf("about %s\n", fleet::FormatMoney(fleet::SumOf(items)).c_str());
-  }
-  return kDone;
-}
-
 }  // namespace
 
 std::string ThisArchitecture() {
@@ -166,6 +92,7 @@ void AddMachineFacts(const fleet::FleetPlan& plan, fleet::ProviderFacts* facts) 
   if (plan.provider != kNetns) return;
   const Machine machine = ThisMachine(".");
   facts->shared = true;
+  facts->architecture = ThisArchitecture();
   facts->cores = machine.cores;
   facts->memory_bytes = machine.memory_bytes;
   facts->disk_bytes = machine.disk_free_bytes;
@@ -219,26 +146,6 @@ Command FleetPlanCommand() {
             FleetPlanArgs(args, o.get());
             args.Text("--out", &o->out, "the file, which must not be there yet; - for output");
             return [o] { return RunPlan(*o); };
-          }};
-}
-
-Command FleetCheckCommand() {
-  return {"check", "Checks a plan before anything is started: all mistakes, each with the way out.",
-          "  baiwan fleet check plan.toml\n"
-          "  baiwan fleet check full.toml --host-memory 4GiB --host-disk 20GiB "
-          "--usd-per-host-hour 0.085\n",
-          [](Args& args) {
-            auto o = std::make_shared<FleetCheckOptions>();
-            args.Positional("file", &o->file, "the plan");
-            args.Required("file");
-            args.Text("--host-memory", &o->memory, "of a host; netns: of this machine");
-            args.Text("--host-disk", &o->disk, "free on a host; netns: on this machine");
-            args.Number("--host-cores", &o->cores, "of a host", 1u, 1024u);
-            args.Text("--host-architecture", &o->architecture, "as the plan has it, if not given");
-            args.Texts("--package", &o->packages,
-                       "an architecture that there is a package for; may be repeated");
-            args.Real("--usd-per-host-hour", &o->host_hour, "price of a host; 0: free", 0, 1000);
-            return [o] { return RunCheck(*o); };
           }};
 }
 

@@ -18,8 +18,8 @@
 #include "cli/fleet/report.h"
 #include "cli/revision.h"
 #include "fleet/bill.h"
-#include "fleet/check.h"
 #include "fleet/control_crew.h"
+#include "fleet/plan_check.h"
 #include "fleet/status.h"
 #include "stress/report.h"
 #include "stress/result.h"
@@ -32,7 +32,6 @@ using fleet::Step;
 
 constexpr const char* kHome = "/var/lib/baiwan/fleet";  // on the control host
 constexpr const char* kProgram = "/opt/baiwan/bin/baiwan";
-constexpr Nanos kCheckWithin = 60 * kSecond;
 constexpr Nanos kDescribeWithin = 30 * kSecond;
 constexpr Nanos kHandOverWithin = 300 * kSecond;
 constexpr Nanos kFetchWithin = 600 * kSecond;
@@ -134,53 +133,22 @@ fleet::ProviderAt Session::Provider() const {
 // ---------------------------------------------------------------- the operator's own steps
 
 std::optional<fleet::Failure> Session::CheckThePlan() {
-  const auto at = Provider();
-  if (::access(at.program.c_str(), X_OK) != 0) {
-    return fleet::Failure{
-        fmt::format("there is no provider '{}': {} is not there", plan_.provider, at.program), "",
-        "", true};
-  }
   fleet::ProviderFacts facts;
   facts.architecture = plan_.hosts.architecture;
   facts.packages = {ThisArchitecture()};
   AddMachineFacts(plan_, &facts);
-  const auto end = fleet::RunTool(
-      {"check", {at.program, "check"}, at.folder, fleet::ProviderRequest(plan_, at.state), false},
-      kCheckWithin);
-  if (!end) return fleet::Failure{end.error(), at.program, "", false};
-  if (end->code != 0) {
-    auto failure = fleet::ParseProviderFailure(end->output, end->error_tail);
-    failure.final = true;
-    return failure;
+  const auto answer = fleet::CheckWithProvider(Provider(), plan_, facts);
+  if (!answer) return answer.error();
+  if (answer->price && answer->price->total > 0) {
+    std::fputs(fleet::CostText(*answer->price, "until the deadline it may cost").c_str(), stderr);
   }
-  if (const auto wrong = fleet::AddFacts(end->output, &facts)) {
-    return fleet::Failure{*wrong, at.program, end->output, true};
+  if (!answer->errors.empty()) {
+    const std::size_t count = answer->errors.size();
+    return fleet::Failure{
+        count == 1 ? "the plan has a mistake" : fmt::format("the plan has {} mistakes", count), "",
+        ToText(answer->errors), true};
   }
-  const auto errors = fleet::CheckPlan(plan_, facts);
-  if (errors.empty()) return CheckThePrice();
-  return fleet::Failure{
-      fmt::format("the plan has {}",
-                  errors.size() == 1 ? "a mistake" : fmt::format("{} mistakes", errors.size())),
-      "", ToText(errors), true};
-}
-
-std::optional<fleet::Failure> Session::CheckThePrice() {
-  const auto at = Provider();
-  const auto end = fleet::RunTool(
-      {"price", {at.program, "price"}, at.folder, fleet::ProviderRequest(plan_, at.state), false},
-      kCheckWithin);
-  if (!end) return fleet::Failure{end.error(), at.program, "", false};
-  if (end->code != 0) return fleet::ParseProviderFailure(end->output, end->error_tail);
-  const auto estimate = fleet::ParseEstimate(end->output, plan_.deadline);
-  if (!estimate) return fleet::Failure{estimate.error(), at.program, end->output, true};
-  if (estimate->total > 0) {
-    std::fputs(fleet::CostText(*estimate, "until the deadline it may cost").c_str(), stderr);
-  }
-  const std::string over = fleet::OverBudget(*estimate, plan_.budget, plan_.deadline);
-  if (!over.empty()) {
-    return fleet::Failure{over, "", fleet::CostText(*estimate, "until the deadline"), true};
-  }
-  if (const auto wrong = ReplaceFile(folder_ + "/estimate.json", fleet::ToJson(*estimate))) {
+  if (const auto wrong = ReplaceFile(folder_ + "/estimate.json", fleet::ToJson(*answer->price))) {
     return fleet::Failure{*wrong, "", "", false};
   }
   return std::nullopt;

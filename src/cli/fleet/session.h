@@ -58,7 +58,6 @@ class Session {
   int Wrong(const std::string& sentence);
   fleet::ProviderAt Provider() const;
   std::optional<fleet::Failure> CheckThePlan();
-  std::optional<fleet::Failure> CheckThePrice();
   void AddTheBill();
   fleet::OperatorCrewOptions Crew();
   bool Save();
