@@ -269,4 +269,49 @@ std::string BoardToJson(const BoardState& s) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
+std::optional<BoardState> BoardFromJson(std::string_view line) {
+  try {
+    const auto json = nlohmann::ordered_json::parse(line);
+    BoardState s;
+    const auto get = [](const auto& from, const char* key, auto* to) {
+      if (const auto at = from.find(key); at != from.end()) at->get_to(*to);
+    };
+    get(json, "seconds", &s.seconds);
+    get(json, "users", &s.users);
+    get(json, "finished", &s.finished);
+    get(json, "messages", &s.messages);
+    get(json, "stored", &s.stored);
+    get(json, "delivered", &s.delivered);
+    get(json, "stored_rate", &s.stored_rate);
+    get(json, "delivered_rate", &s.delivered_rate);
+    get(json, "alive", &s.alive);
+    get(json, "expected", &s.expected);
+    get(json, "missing", &s.missing);
+    get(json, "refused", &s.refused);
+    get(json, "refused_rate", &s.refused_rate);
+    get(json, "cpus", &s.cpus);
+    get(json, "busy", &s.busy);
+    get(json, "steal", &s.steal);
+    for (const auto& [reason, count] : json.at("reasons").items()) {
+      s.reasons.emplace_back(reason, count.get<std::uint64_t>());
+    }
+    for (const auto& from : json.at("roles")) {
+      BoardState::Role& role = s.roles.emplace_back();
+      from.at("name").get_to(role.name);
+      get(from, "processes", &role.processes);
+      get(from, "cores", &role.cores);
+    }
+    for (const auto& from : json.at("cells")) {
+      BoardState::Cell& cell = s.cells.emplace_back();
+      from.at("where").get_to(cell.where);
+      get(from, "finished", &cell.finished);
+      get(from, "gained", &cell.gained);
+      get(from, "answers", &cell.answers);
+    }
+    return s;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace baiwan::monitor

@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -63,6 +65,8 @@ std::string RenderBoard(const BoardState& state, const BoardStyle& style);
 
 // One line of JSON, with the names of the fields above.
 std::string BoardToJson(const BoardState& state);
+// What is not in it is as in an empty state. Nothing if it is no board.
+std::optional<BoardState> BoardFromJson(std::string_view line);
 
 // "1,234,567"
 std::string WithCommas(std::uint64_t number);

@@ -17,7 +17,7 @@ BoardScreen::BoardScreen(std::FILE* out) : out_(out) {
   colour_ = terminal_ && (no_color == nullptr || *no_color == '\0');
 }
 
-void BoardScreen::Draw(const BoardState& state) {
+BoardStyle BoardScreen::Style() const {
   BoardStyle style;
   style.colour = colour_;
   style.bar = terminal_;
@@ -26,9 +26,21 @@ void BoardScreen::Draw(const BoardState& state) {
     style.width = size.ws_col - 1U;  // a full line would wrap on some terminals
     style.height = size.ws_row > 1 ? size.ws_row - 1U : 0;
   }
-  const std::string text = RenderBoard(state, style);
+  return style;
+}
+
+void BoardScreen::Draw(const BoardState& state) {
+  const std::string text = RenderBoard(state, Style());
   const std::string out = terminal_ ? RedrawOver(lines_, text) : text + "\n";
   lines_ = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  std::fwrite(out.data(), 1, out.size(), out_);
+  std::fflush(out_);
+}
+
+void BoardScreen::Clear() {
+  if (!terminal_) return;
+  const std::string out = RedrawOver(lines_, "");
+  lines_ = 0;
   std::fwrite(out.data(), 1, out.size(), out_);
   std::fflush(out_);
 }

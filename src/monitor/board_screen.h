@@ -17,9 +17,15 @@ class BoardScreen {
   void Draw(const BoardState& state);
   // The next board is drawn below what stands there now. For whoever writes other lines between.
   void Keep() { lines_ = 0; }
+  // Takes the last board off a terminal, and the line below it.
+  void Clear();
+  // Columns that a line may have.
+  std::size_t width() const { return Style().width; }
   bool terminal() const { return terminal_; }
 
  private:
+  BoardStyle Style() const;
+
   std::FILE* out_;
   bool terminal_ = false;
   bool colour_ = false;

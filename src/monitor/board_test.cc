@@ -133,6 +133,21 @@ TEST(Board, JsonHasTheSameNumbers) {
   EXPECT_EQ(json.find('\n'), json.size() - 1);
 }
 
+TEST(Board, IsTheSameAgainFromItsJson) {
+  BoardState s = Running();
+  s.reasons = {{"window", 3}, {"busy", 2}};
+  s.missing = {"cell-2 \"relay\""};
+  s.cells.back().answers = false;
+  const auto again = BoardFromJson(BoardToJson(s));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(BoardToJson(*again), BoardToJson(s));
+  EXPECT_EQ(RenderBoard(*again, {}), RenderBoard(s, {}));
+  for (const char* bad : {"", "3", "[]", "{}", R"({"reasons":{},"roles":[],"cells":[1]})",
+                          R"({"users":"x","reasons":{},"roles":[],"cells":[]})"}) {
+    EXPECT_FALSE(BoardFromJson(bad)) << bad;
+  }
+}
+
 TEST(Board, CommasAreEveryThreeDigits) {
   EXPECT_EQ(WithCommas(0), "0");
   EXPECT_EQ(WithCommas(999), "999");

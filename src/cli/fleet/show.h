@@ -1,6 +1,7 @@
 // What an operator sees of a run: a line for each step and each failure, the step under way, and
-// while users play what the live board counts and which hosts hold it up. Text goes to standard
-// error, JSON lines to standard output.
+// while users play the live board and which hosts hold it up. Text goes to standard error, the
+// board drawn in place on a terminal and as a line a beat elsewhere; JSON lines go to standard
+// output.
 //
 // Threads: the main one.
 #pragma once
@@ -15,6 +16,7 @@
 #include "fleet/plan.h"
 #include "fleet/progress.h"
 #include "fleet/tool.h"
+#include "monitor/board_screen.h"
 
 namespace baiwan::cli {
 
@@ -34,17 +36,18 @@ class Show {
 
  private:
   void TakeBoard(const std::string& line);
-  void Print(const std::string& text);  // a whole line, above the one in place
+  void Print(const std::string& text);  // a whole line, above what is in place
+  void Draw();                          // the board, in place
 
   const fleet::FleetPlan& plan_;
   const bool json_;
-  const bool terminal_;
   const std::function<std::unique_ptr<fleet::Tool>()> start_board_;
   fleet::Progress progress_;
   std::unique_ptr<fleet::Tool> top_;
   std::optional<fleet::Laggards> laggards_;
-  std::string board_;  // its last beat
-  std::string live_;   // the line in place
+  monitor::BoardScreen screen_;
+  std::optional<monitor::BoardState> board_;  // its last beat
+  std::string live_;                          // the line in place, below the board
 };
 
 }  // namespace baiwan::cli
