@@ -70,7 +70,7 @@ Result<fleet::PlanAnswer, std::string> AskTheProvider(const fleet::FleetPlan& pl
   const fleet::Failure& why = answer.error();
   return Out::Failure(fmt::format(
       "{}{}{}\nto check without asking '{}', give what a host has: --host-memory, --host-disk",
-      why.why, why.log.empty() ? "" : "\n", why.log, plan.provider));
+      why.why, why.log_tail.empty() ? "" : "\n", why.log_tail, plan.provider));
 }
 
 std::optional<std::string> GivenFacts(const FleetCheckOptions& o, fleet::ProviderFacts* facts) {
