@@ -242,6 +242,29 @@ class JourneyTest(unittest.TestCase):
         self.assert_verified(journey, operator.returncode, out, err, 3 * 400 * 30 * 5 * 40)
         self.assertIn("worker-002 does not answer", err)
 
+    def test_hosts_with_systemd_start_again_whatever_dies_however_often(self):
+        journey = self.journey("h")
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain(
+            "plan", "--hosts", "2", "--users-per-host", "300", "--rounds", "60", "--out", str(plan)
+        )
+        self.assertEqual(code, 0, err)
+        text = plan.read_text()
+        self.assertIn('\ninit = "runit"\n', text)
+        plan.write_text(text.replace('\ninit = "runit"\n', '\ninit = "systemd"\n'))
+        operator = journey.start("test", "--run", journey.name, "--plan", str(plan))
+        until(lambda: journey.reached("run"), 150, "users play")
+        kill = ("systemctl", "kill", "--kill-who=main", "--signal=KILL")
+        journey.inside("control", *kill, "baiwan-fleet")
+        journey.inside("worker-001", *kill, "baiwan-load")
+        # Oftener than systemd lets a service begin again by itself within ten seconds.
+        often = f"for n in 1 2 3 4 5 6 7 8; do {' '.join(kill)} baiwan; sleep 1.1; done"
+        journey.inside("worker-000", "bash", "-c", often)
+        starts = journey.inside("worker-000", "systemctl", "show", "-PNRestarts", "baiwan")
+        self.assertGreaterEqual(int(starts), 6)
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 2 * 300 * 30 * 5 * 60)
+
     def test_another_service_goes_the_same_way(self):
         journey = self.journey("f")
         plan = HERE.parent / "docs" / "examples" / "nginx" / "plan.toml"

@@ -96,7 +96,9 @@ def _package(request):
 def _host(request, host, work, swarm):
     variables = {
         "ansible_host": host.address,
-        "ansible_connection": "local" if host.local else "ssh",
+        # Also the one that this runs on: Ansible's process namespace, in which a service manager cannot
+        # tell who asks, does not reach beyond its sshd.
+        "ansible_connection": "ssh",
         "host": {
             "address": host.address,
             "files": host.files,

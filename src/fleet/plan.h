@@ -78,7 +78,14 @@ struct LoadPlan {
   bool operator==(const LoadPlan&) const = default;
 };
 
-// What only this provider knows; see deploy/providers/README.md. Empty texts: its own default.
+// What only this provider knows; see deploy/providers/README.md.
+struct NetnsPlan {
+  std::string init = "runit";  // process 1 of a host
+
+  bool operator==(const NetnsPlan&) const = default;
+};
+
+// Likewise. Empty texts: its own default.
 struct AwsPlan {
   std::string region;
   std::string zone;
@@ -131,6 +138,7 @@ struct FleetPlan {
   stress::WorkloadSpec workload;  // cells and users come from `hosts` and `roles`: see WorkloadOf
   LoadPlan load;
   LimitsPlan limits;
+  NetnsPlan netns;
   AwsPlan aws;
   ServicePlan service;
 

@@ -77,6 +77,13 @@ void VisitPorts(Visitor& v, Plan& p) {
 }
 
 template <class Visitor, class Plan>
+void VisitNetns(Visitor& v, Plan& p) {
+  v.Choice("netns.init", p.netns.init,
+           "Process 1 of a host: runit, or systemd as on most machines that are not tests.",
+           {"runit", "systemd"});
+}
+
+template <class Visitor, class Plan>
 void VisitAws(Visitor& v, Plan& p) {
   v.Text("aws.region", p.aws.region, "Empty: what the AWS settings of the operator say.");
   v.Text("aws.zone", p.aws.zone, "Empty: EC2 chooses one for all hosts.");
@@ -126,6 +133,7 @@ void VisitPlan(Visitor& v, Plan& p) {
   v.Time("limits.silence", p.limits.silence,
          "Hosts end themselves when nothing was heard of the controller for so long; 0s: never.", 0,
          Nanos{7} * 24 * 3600 * kSecond);
+  VisitNetns(v, p);
   VisitAws(v, p);
   VisitService(v, p);
 }

@@ -12,6 +12,7 @@ using nlohmann::json;
 
 constexpr std::size_t kTail = 2048;
 constexpr const char* kAws = "aws";
+constexpr const char* kNetns = "netns";
 constexpr std::uint64_t kMiB = 1 << 20;
 
 std::string SubnetName(std::size_t number) { return fmt::format("subnet-{}", number + 1); }
@@ -114,6 +115,7 @@ std::string ProviderRequest(const FleetPlan& plan, const std::string& state) {
                   {"deadline_s", std::max<Nanos>(1, plan.deadline / kSecond)},
                   {"heartbeat_s", plan.limits.silence / kSecond}};
   if (plan.provider == kAws) request["options"] = AwsOptions(plan);
+  if (plan.provider == kNetns) request["options"] = {{"init", plan.netns.init}};
   return request.dump();
 }
 

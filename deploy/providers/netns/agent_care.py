@@ -40,7 +40,7 @@ def outside_hosts(run, state):
             by_name.setdefault(name, []).append(pid)
     first = [machine.first_process(pids) for pids in by_name.values()]
     # Before runit took over, what such a process has for a root is still the machine's.
-    return [f[1] for f in first if f and machine.name_of(f[1]) == machine.INIT]
+    return [f[1] for f in first if f and machine.is_up(f[1])]
 
 
 def open_folder(run, pid):

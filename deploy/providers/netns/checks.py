@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import tempfile
 
+import groups
+
 MEMORY_PER_HOST_MB = 8  # runit, sshd, one session; the service's own memory is the plan's matter
 DISK_PER_HOST_MB = 2
 _PROBE_TIMEOUT_S = 10
@@ -16,11 +18,11 @@ _TOOLS = {
     "nft": "nftables",
     "nsenter": "util-linux",
     "unshare": "util-linux",
-    "runsvdir": "runit",
     "sshd": "openssh-server",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }
+_INITS = {"runit": ("runsvdir", "runit"), "systemd": ("systemctl", "systemd")}
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROBES = {
     "network namespaces": "ip link add name a type veth peer name b",
@@ -34,12 +36,14 @@ _PROBES = {
 }
 
 
-def missing(hosts=0, state=""):
+def missing(hosts=0, state="", init="runit"):
     """[{"what", "why", "package"}]; the later probes need what the earlier ones found."""
     found = []
-    for tool, package in _TOOLS.items():
+    for tool, package in [*_TOOLS.items(), _INITS[init]]:
         if not shutil.which(tool, path=SEARCH):
             found.append({"what": tool, "why": "not installed", "package": package})
+    if init == "systemd" and not groups.hierarchies():
+        found.append(_entry("control groups", "systemd needs its own hierarchy, or version 2"))
     if os.geteuid() != 0:
         found.append({"what": "root", "why": "namespaces and mounts need it", "package": ""})
     if not found:

@@ -8,6 +8,7 @@ import shutil
 import agent_care
 import checks
 import contract
+import groups
 import machine
 import names_folder
 import network
@@ -25,7 +26,7 @@ _OURS = (records.NAME, records.NAME + ".new", "network.made", "disk", "keys", ag
 def check(document):
     request = requests.parse(document) if document else None
     hosts, state = (len(request.hosts), request.state) if request else (0, "")
-    missing = checks.missing(hosts, state)
+    missing = checks.missing(hosts, state, request.init if request else "runit")
     return {"ok": not missing, "missing": missing, **checks.facts(state)}
 
 
@@ -42,7 +43,7 @@ def price(document):
 def up(document):
     request = requests.parse(document)
     _refuse_foreign_folder(request)
-    if missing := checks.missing(len(request.hosts)):
+    if missing := checks.missing(len(request.hosts), init=request.init):
         first = missing[0]
         mend = f"; apt-get install {first['package']}" if first["package"] else ""
         raise ProviderError(f"{first['what']}: {first['why']}{mend}", command="check")
@@ -104,6 +105,7 @@ def _end_rests(fleet, hosts):
         name = fleet.namespace(host)
         if name in machine.namespace_names(name):
             machine.end_processes(name)
+        groups.remove(name)
 
 
 def _network_made(request):
@@ -176,6 +178,7 @@ def down(document):
         # Once the names are gone nothing new can enter; what was about to is found by its words.
         network.remove_namespaces(Shell(lock.fd), machine.namespace_names(prefix))
         machine.end_processes(prefix)
+        groups.remove(prefix + "*")
         event("network", "", f"{len(names)} namespaces removed")
         _unmount(run)
         left = agent_care.end(run)
@@ -212,6 +215,7 @@ def _leftovers(run, state, ours):
     prefix = network.prefix_of(run)
     left = [f"process {p} in {n}" for p, n in machine.processes_of(prefix).items()]
     left += [f"namespace {n}" for n in machine.namespace_names(prefix)]
+    left += [f"control group {f}" for f in groups.folders(prefix + "*")]
     left += [f"mount {m}" for m in machine.mounts_from(_memory_name(run))]
     if ours:
         files = [pathlib.Path(state) / name for name in _OURS]

@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
 
+import groups  # noqa: E402
 import run_case  # noqa: E402
 
 PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
@@ -125,6 +126,7 @@ def trace_of(run_name):
         if f"bw.{run_name}." in words:
             found.append(f"process {pid} {words!r}")
     found += [f"mount {line}" for line in mounts() if run_name in line]
+    found += [f"control group {f}" for f in groups.folders(f"*{run_name}*")]
     found += [f"lock {p}" for p in pathlib.Path("/run/lock").glob(f"*{run_name}*")]
     return found
 

@@ -1,9 +1,9 @@
-"""Process 1 of a host, until runit takes its place.
+"""Process 1 of a host, until runit or systemd takes its place.
 
 usage: host_boot.py bw.RUN.HOST DISK      (run by `nsenter --net` and `unshare`, see hosts.py)
 
 It sets up the network and kernel settings, puts the root together, leaves the machine's root behind
-and becomes `runsvdir`. What it cannot do ends the host, with the reason on its console.
+and becomes the host's init. What it cannot do ends the host, with the reason on its console.
 """
 
 import ctypes
@@ -21,12 +21,14 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
 
+import groups  # noqa: E402
 import settings  # noqa: E402
 import wire  # noqa: E402
 from host_disk import HEARTBEAT, PATH  # noqa: E402
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MNT_DETACH = 2
+CLONE_NEWCGROUP = 0x02000000
 STEP_TIMEOUT_S = 20
 MAX_OPEN_FILES = 1 << 20
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -80,7 +82,18 @@ def devices(dev):
     mount("shm", f"{dev}/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=1g")
 
 
-def put_root_together(disk, root):
+def control_groups(target):
+    """The host's own group as the root of all, in a namespace that was entered from within it."""
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    for _, where, kind, options in groups.hierarchies():
+        if where and not os.path.isdir(f"{target}/{where}"):
+            if not os.path.ismount(target):
+                mount("cgroup", target, "tmpfs", flags, "mode=755,size=64k")
+            os.mkdir(f"{target}/{where}")
+        mount("cgroup", f"{target}/{where}", kind, flags, options)
+
+
+def put_root_together(disk, root, init):
     mount(root, root, "", MS_BIND)  # pivot_root wants a mount
     overlay(disk, "usr", f"{root}/usr")
     overlay(disk, "etc", f"{root}/etc")
@@ -94,6 +107,8 @@ def put_root_together(disk, root):
     if os.path.exists(f"{root}/proc/sysrq-trigger"):
         mount("/dev/null", f"{root}/proc/sysrq-trigger", "", MS_BIND)
     mount("sysfs", f"{root}/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    if init == "systemd":
+        control_groups(f"{root}/sys/fs/cgroup")
     mount("run", f"{root}/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=256m")
     mount("tmp", f"{root}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=1g")
 
@@ -146,13 +161,18 @@ def main():
     (disk / "booted.json.new").write_text(json.dumps(booted))
     os.replace(disk / "booted.json.new", disk / "booted.json")
     socket.sethostname(boot["name"])
-    put_root_together(disk, disk / "root")
+    if boot["init"] == "systemd":
+        groups.enter(sys.argv[1])
+        _check(_LIBC.unshare(CLONE_NEWCGROUP), "a namespace of control groups")
+    put_root_together(disk, disk / "root", boot["init"])
     leave_machine(disk / "root")
     deadman(boot)
     if boot["asks_as"]:
         place_for_the_agent(boot["asks_as"])
     raise_limits()
     clean = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    if boot["init"] == "systemd":  # which wants to know that it has no machine to itself
+        os.execve("/lib/systemd/systemd", ["systemd"], {**clean, "container": "baiwan"})
     os.execve("/usr/bin/runsvdir", ["runsvdir", "-P", "/etc/service"], clean)
 
 

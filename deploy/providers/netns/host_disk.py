@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import uuid
 
 from request import INTERNET
 
@@ -54,6 +55,25 @@ _SSH = """Host *
   ConnectTimeout 10
 """
 
+# For systemd; %s is the command.
+_UNIT = """[Unit]
+Description=%s
+DefaultDependencies=no
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=%s
+KillMode=process
+Restart=always
+RestartSec=1
+LimitNOFILE=infinity
+"""
+# What would change the kernel's settings or wait for devices.
+_MASKED = ("systemd-sysctl.service", "systemd-udevd.service", "systemd-udev-trigger.service",
+           "dev-hugepages.mount", "dev-mqueue.mount", "sys-fs-fuse-connections.mount",
+           "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount",
+           "proc-sys-fs-binfmt_misc.automount", "systemd-journal-flush.service")  # fmt: skip
+
 _SSHD_RUN = """#!/bin/sh
 mkdir -p -m 0755 /run/sshd
 exec /usr/sbin/sshd -D -E /var/log/sshd.log -f /etc/ssh/sshd_config
@@ -78,9 +98,10 @@ while read -r up rest < /proc/uptime; do
   sleep "$left"
 done
 echo "$(date -u +%FT%TZ) the host ends: $reason" >> /var/log/deadman.log
-kill -TERM 1
+END
 sleep 5
 """.replace("HEARTBEAT", HEARTBEAT)
+_END = {"runit": "kill -TERM 1", "systemd": "systemctl poweroff --force --force"}
 
 
 def prepare(disk, request, host, key_text, keygen):
@@ -90,7 +111,7 @@ def prepare(disk, request, host, key_text, keygen):
     kept = (disk / "made").exists()
     if not kept:
         shutil.rmtree(disk, ignore_errors=True)
-        _make(disk, host, key_text, keygen)
+        _make(disk, host, request.init, key_text, keygen)
     etc = disk / "etc" / "upper"
     lines = ["127.0.0.1 localhost"] + [f"{h.address} {h.name}" for h in request.hosts]
     (etc / "hosts").write_text("\n".join(lines) + "\n")
@@ -98,7 +119,7 @@ def prepare(disk, request, host, key_text, keygen):
     return kept
 
 
-def _make(disk, host, key_text, keygen):
+def _make(disk, host, init, key_text, keygen):
     root, etc = disk / "root", disk / "etc" / "upper"
     for folder in _FOLDERS:
         (root / folder).mkdir(parents=True)
@@ -116,8 +137,12 @@ def _make(disk, host, key_text, keygen):
         (etc / folder).mkdir()
         os.setxattr(etc / folder, "trusted.overlay.opaque", b"y")
     _write_etc(etc, host)
-    _service(etc, "sshd", _SSHD_RUN)
-    _service(etc, "deadman", _DEADMAN_RUN)
+    services = {"sshd": _SSHD_RUN, "deadman": _DEADMAN_RUN.replace("END", _END[init])}
+    if init == "systemd":
+        _units(etc, services)
+    else:
+        for name, text in services.items():
+            _service(etc, name, text)
     keygen(etc / "ssh" / "ssh_host_ed25519_key", host.name)
     _write_home(root / "root", key_text)
 
@@ -147,6 +172,25 @@ def _service(etc, name, text):
     (folder / "run").chmod(0o755)
     # What runit keeps about a service lies in memory and begins anew with the host.
     (folder / "supervise").symlink_to(f"/run/runit/{name}")
+
+
+def _units(etc, services):
+    """Of the machine's units only those that Debian's packages want by themselves."""
+    (etc / "machine-id").write_text(uuid.uuid4().hex + "\n")
+    folder = etc / "systemd"
+    wants = folder / "system" / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    os.setxattr(folder, "trusted.overlay.opaque", b"y")
+    (folder / "journald.conf").write_text("[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\n")
+    (folder / "system" / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
+    for name in _MASKED:
+        (folder / "system" / name).symlink_to("/dev/null")
+    for name, text in services.items():
+        script = folder / f"{name}.run"
+        script.write_text(text)
+        script.chmod(0o755)
+        (folder / "system" / f"{name}.service").write_text(_UNIT % (name, f"/etc/systemd/{name}.run"))
+        (wants / f"{name}.service").symlink_to(f"../{name}.service")
 
 
 def _write_home(home, key_text):

@@ -1,7 +1,7 @@
 """Starts the hosts of a run and says how they are.
 
 A host is the process `unshare` in the host's network namespace, and below it process 1 of a process
-namespace of its own, runit. Killing the one `unshare` ends the host like a pulled plug.
+namespace of its own, runit or systemd. Killing the one `unshare` ends the host like a pulled plug.
 """
 
 import concurrent.futures
@@ -99,6 +99,7 @@ class Fleet:
             "settings": wanted,
             "deadline_s": request.deadline_s,
             "heartbeat_s": request.heartbeat_s,
+            "init": request.init,
         }
         host_disk.write_boot(disk, boot)
         argv = ["nsenter", f"--net=/run/netns/{self.namespace(host)}", "unshare", "--mount", "--pid",
@@ -191,7 +192,7 @@ class Fleet:
     def _describe(self, host, first, existing):
         state = "ended" if self.namespace(host) in existing else "missing"
         if first:
-            state = "running" if machine.name_of(first[1]) == machine.INIT else "starting"
+            state = "running" if machine.is_up(first[1]) else "starting"
         return {
             "name": host.name,
             "address": str(host.address),

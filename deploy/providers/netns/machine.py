@@ -21,7 +21,8 @@ COMMAND_TIMEOUT_S = 30
 LOCK_TIMEOUT_S = 60
 END_TIMEOUT_S = 10
 MAX_LOG_BYTES = 64 << 10
-INIT = "runsvdir"  # the name of process 1 of a host that is up
+# What process 1 of a host that is up calls itself, by the kind of init.
+INITS = {"runit": "runsvdir", "systemd": "systemd"}
 
 
 class Shell:
@@ -220,6 +221,11 @@ def log_tail(path):
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def is_up(pid):
+    """Whether this process 1 of a host is its init by now."""
+    return name_of(pid) in INITS.values()
 
 
 def name_of(pid):

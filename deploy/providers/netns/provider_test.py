@@ -239,6 +239,43 @@ class OneRun(unittest.TestCase):
         self.assertGreater(check["memory_mb"], 0)
 
 
+class Systemd(unittest.TestCase):
+    """Hosts with systemd instead of runit."""
+
+    def setUp(self):
+        self.run_ = Run("s", workers=1, heartbeat_s=6, options={"init": "systemd"})
+        self.addCleanup(self.run_.close)
+        missing = self.run_.must("check")["missing"]
+        if missing and os.environ.get("CI") != "true":
+            self.skipTest("; ".join(f"{m['what']}: {m['why']}" for m in missing))
+        self.assertEqual(missing, [])
+        self.run_.up()
+
+    def test_it_is_the_hosts_own_and_goes_with_it(self):
+        run = self.run_
+        keep = f"n=0; while [ $n -lt 40 ]; do touch {run.answer['heartbeat']}; sleep 1; n=$((n+1)); done"
+        process = subprocess.Popen([*run.host("control")["exec"], "sh", "-c", keep])
+        self.addCleanup(process.wait, 10)
+        self.addCleanup(process.kill)
+        for name in ("control", "w-0"):
+            self.assertEqual(run.inside(name, "cat", "/proc/1/comm"), (0, "systemd", ""))
+            wait_for(self, lambda n=name: run.inside(n, "systemctl", "is-system-running")[1] == "running")
+        self.assertEqual(run.inside("control", "ssh", "w-0", "hostname"), (0, "w-0", ""))
+        # It sees no group but its own, and its services are in that.
+        where = run.inside("control", "ssh", "w-0", "cat /proc/self/cgroup")[1]
+        self.assertIn(":/system.slice/sshd.service", where)
+        self.assertNotIn("bw.", where)
+        # What is killed starts again.
+        self.assertEqual(run.inside("w-0", "systemctl", "kill", "--signal=KILL", "sshd")[0], 0)
+        wait_for(self, lambda: run.inside("control", "ssh", "w-0", "hostname")[1] == "w-0")
+        # Silence ends a host, and it comes back as it was.
+        wait_for(self, lambda: run.states()["w-0"] == "ended", limit_s=20)
+        self.assertIn("w-0", run.up()["disks_kept"])
+        self.assertEqual(run.inside("w-0", "cat", "/var/log/deadman.log")[1].split()[-2:], ["no", "heartbeat"])
+        run.must("down")
+        self.assertEqual(trace_of(run.name), [])
+
+
 class TwoRuns(unittest.TestCase):
     def test_the_same_addresses_at_once(self):
         runs = [Run("b", workers=1), Run("c", workers=1)]
@@ -376,7 +413,9 @@ class WrongRequests(unittest.TestCase):
             (lambda r: r.update(state="/usr/x"), "state"),
             (lambda r: r.update(state="/var/tmp/a,b"), "state"),
             (lambda r: r.update(extra=1), "extra"),
-            (lambda r: r.update(options={"type": "c7g.large"}), "options"),
+            (lambda r: r.update(options={"type": "c7g.large"}), "options.type"),
+            (lambda r: r.update(options={"init": "openrc"}), "options.init"),
+            (lambda r: r.update(options=[]), "options"),
             (lambda r: r.update(network=None), "network"),
             (lambda r: r["network"].update(vpc="8.8.0.0/16"), "network.vpc"),
             (lambda r: r["network"]["subnets"].update(workers="10.0.1.0/25"), "overlaps"),

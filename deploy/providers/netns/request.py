@@ -3,6 +3,7 @@
 import ipaddress
 
 import contract
+import machine
 from contract import require
 
 MAX_SUBNETS = 8
@@ -12,6 +13,8 @@ _NOT_STATE = ("/usr", "/etc", "/proc", "/sys", "/dev", "/boot")
 
 
 class Request(contract.Request):
+    init = "runit"
+
     def gateway(self, subnet):
         return self.subnets[subnet].network_address + 1
 
@@ -29,7 +32,17 @@ def parse_run(document):
 
 def parse(document):
     contract.require_known_fields(document)
-    require(document.get("options", {}) == {}, "options: this provider has none")
     run, state = parse_run(document)
     reserved = {INTERNET: "stands for the internet"}
-    return Request(run, state, **contract.parse_fields(document, MAX_SUBNETS, reserved))
+    request = Request(run, state, **contract.parse_fields(document, MAX_SUBNETS, reserved))
+    request.init = _parse_init(document.get("options", {}))
+    return request
+
+
+def _parse_init(options):
+    require(isinstance(options, dict), "options: must be an object")
+    for name in options:
+        require(name == "init", f"options.{name}: unknown; this provider has init only")
+    init = options.get("init", "runit")
+    require(init in machine.INITS, f"options.init: must be one of {', '.join(machine.INITS)}")
+    return init
