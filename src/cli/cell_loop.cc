@@ -80,6 +80,11 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& nod
     if (!host) return host.error();
     cells->hosts_.push_back(std::move(*host));
   }
+  const std::string& name = config.string("process.host");
+  if (loop == 0 && !name.empty() && !cells->hosts_.empty()) {
+    cells->host_metrics_ = std::make_unique<monitor::HostMetrics>(name, logic ? path : ".");
+    cells->hosts_.front()->ops().AddSource(cells->host_metrics_.get());
+  }
   return cells;
 }
 

@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/node_context.h"
 #include "cell/host.h"
+#include "monitor/host_facts.h"
 #include "placement/placement.h"
 #include "store/engine/memory_kv.h"
 #include "store/log/store.h"
@@ -55,6 +56,7 @@ class CellLoop {
   store::MemoryDisk memory_;
   std::unique_ptr<store::Kv> kv_;
   std::vector<std::unique_ptr<store::Store>> stores_;  // of the cells with a logic server
+  std::unique_ptr<monitor::HostMetrics> host_metrics_;
   std::vector<std::unique_ptr<cell::CellHost>> hosts_;
   std::size_t stopped_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "monitor/host_facts.h"
 #include "placement/placement.h"
 
 namespace baiwan::cli {
@@ -15,6 +16,10 @@ constexpr std::uint64_t kGiB = 1 << 30;
 void ProcessKeys(ConfigSchema& s) {
   s.String("process.name", "", "What this process is called; by default after its roles and cell.",
            64);
+  s.String("process.host", "",
+           "Its host's name, if this process tells in its /metrics how the host is; one process of "
+           "each host.",
+           monitor::kMostHostName);
   s.Bytes("process.memory", 2 * kGiB, "Memory that its queues, windows and caches may use.",
           64 * kMiB, 1024 * kGiB, ConfigUse::kMemory);
   s.Int("process.loops", 1, "Event loops; the cells of this process are shared out over them.", 1,
@@ -116,6 +121,11 @@ ConfigSchema Schema() {
     }
     if (c.list("cell.roles").empty()) return "expected at least one of gateway, logic, relay";
     return std::nullopt;
+  });
+  s.Check("process.host", [](const Config& c) -> std::optional<std::string> {
+    std::string wrong = monitor::WrongHostName(c.string("process.host"));
+    if (wrong.empty()) return std::nullopt;
+    return wrong;
   });
   return s;
 }

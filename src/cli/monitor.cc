@@ -1,12 +1,14 @@
 // `baiwan monitor`: the process that records a run.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "cli/commands.h"
 #include "cli/runtime.h"
 #include "monitor/collector.h"
+#include "monitor/host_facts.h"
 #include "net/http.h"
 #include "ops/ops.h"
 #include "registry/client.h"
@@ -20,6 +22,7 @@ struct Options {
   std::string out = "series.jsonl";
   std::string listen = "127.0.0.1:0";
   std::string name = "monitor";
+  std::string host;
   Nanos interval = 10 * kSecond;
   std::uint32_t expect = 0;
   std::uint32_t max_mib = 256;
@@ -39,6 +42,7 @@ std::string JsonText(std::string_view text) {
 struct Parts {
   std::unique_ptr<registry::RegistryClient> registry;
   std::unique_ptr<monitor::Collector> collector;
+  std::unique_ptr<monitor::HostMetrics> host;
   std::unique_ptr<ops::Ops> ops;
   std::unique_ptr<ops::OpsService> service;
   std::unique_ptr<net::HttpServer> server;
@@ -68,6 +72,11 @@ std::optional<std::string> Start(NodeContext& node, const Options& o, const Endp
   parts->collector = std::move(*collector);
   const monitor::Collector& c = *parts->collector;
   parts->ops->AddSource(&c);
+  if (!o.host.empty()) {
+    parts->host = std::make_unique<monitor::HostMetrics>(
+        o.host, std::filesystem::absolute(o.out).parent_path().string());
+    parts->ops->AddSource(parts->host.get());
+  }
   parts->ops->AddHealth([&c] { return c.trouble(); });
   parts->ops->AddStatus("series", [&o] { return JsonText(o.out); });
   parts->ops->AddStatus("alive", [&c] { return std::to_string(c.last().alive); });
@@ -93,6 +102,9 @@ int Run(const Options& o) {
     return Fail("--listen: " + o.listen +
                 " is not a loopback address, and nothing guards what is served there; "
                 "--insecure-no-auth takes it all the same");
+  }
+  if (const std::string wrong = monitor::WrongHostName(o.host); !wrong.empty()) {
+    return Fail("--host: " + wrong);
   }
   if (o.interval < 100 * kMillisecond) return Fail("--interval: at least 100ms");
   RuntimeOptions runtime_options;
@@ -132,6 +144,8 @@ Command MonitorCommand() {
             args.Duration("--interval", &options->interval, "between two looks");
             args.Text("--listen", &options->listen, "of its own /metrics and the like");
             args.Text("--name", &options->name, "in the registry");
+            args.Text("--host", &options->host,
+                      "the host's name, to tell in its /metrics how the host is");
             args.Number("--expect", &options->expect,
                         "processes that should be there; 0: all that were seen", 0U, 1'000'000U);
             args.Number("--max-mib", &options->max_mib, "how large the file may grow", 1U,

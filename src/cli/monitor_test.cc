@@ -66,8 +66,9 @@ class MonitorProgram : public ::testing::Test, protected net::testing::RealNode 
 
 TEST_F(MonitorProgram, RegistersRecordsAnswersAndLeavesInOrder) {
   const std::string series = folder_ + "/series.jsonl";
-  const auto process =
-      Start({"monitor", "--registry", Registry(), "--out", series, "--interval", "100ms"}, true);
+  const auto process = Start({"monitor", "--registry", Registry(), "--out", series, "--interval",
+                              "100ms", "--host", "control"},
+                             true);
   std::optional<std::string> ready;
   ASSERT_TRUE(RunUntil([&] { return (ready = process->ReadReady()).has_value(); })) << Output();
   const auto address = ParseEndpoint(*ready);
@@ -87,6 +88,7 @@ TEST_F(MonitorProgram, RegistersRecordsAnswersAndLeavesInOrder) {
     return metrics.find("baiwan_monitor_services_alive 2\n") != std::string::npos;
   })) << metrics;
   EXPECT_THAT(metrics, HasSubstr("baiwan_monitor_services_expected 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("baiwan_host_machine{host=\"control\"} "));
 
   process->Signal(SIGTERM);
   EXPECT_EQ(ExitCode(*process), 0) << Output();
@@ -124,6 +126,7 @@ TEST_F(MonitorProgram, WhatCannotWorkEndsWithASentence) {
       {{"monitor", "--registry", Registry(), "--listen", "10.1.2.3:80"}, "--insecure-no-auth"},
       {{"monitor", "--registry", Registry(), "--out", folder_ + "/x", "--listen", Registry()},
        "cannot listen"},
+      {{"monitor", "--registry", Registry(), "--host", "a b"}, "--host"},
       {{"report", folder_}, "result.json"},
   };
   for (const Case& c : cases) {

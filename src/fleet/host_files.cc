@@ -70,6 +70,7 @@ class Maker {
                     "--out",        Path("series.jsonl"),
                     "--interval",   FormatDuration(p_.limits.monitor_interval),
                     "--expect",     std::to_string(ProcessesOf(p_)),
+                    "--host",       host_.name,
                     kInsecure};
     servers_.push_back(std::move(monitor));
     host_.collect.emplace_back("series.jsonl");
@@ -152,6 +153,7 @@ class Maker {
     const std::string name = fmt::format("{}-{}", job.role, job.first);
     const Argv roles = cell ? Argv{"gateway", "logic", "relay"} : Argv{job.role};
     std::string settings = Settings(name);
+    settings += fmt::format("process.host = {}\n", Quoted(host_.name));
     settings += fmt::format("cell.first = {}\ncell.count = {}\ncell.roles = {}\n", job.first,
                             job.count, QuotedList(roles));
     const auto listen = [&](const char* key, std::uint32_t port) {

@@ -63,6 +63,10 @@ TEST(HostFiles, TheControlHostWatchesAndTheWorkersServe) {
   const std::string& settings = hosts[4].files.at("config/cell-3.toml");
   EXPECT_THAT(settings, HasSubstr("gateway.http = \"10.0.2.23:9500\"\n"));
   EXPECT_THAT(settings, HasSubstr("registry.endpoint = \"10.0.1.11:8089\"\n"));
+  // One process of each host speaks for it.
+  EXPECT_THAT(settings, HasSubstr("process.host = \"worker-003\"\n"));
+  EXPECT_THAT(hosts[4].files.at("config/drive-3.toml"), Not(HasSubstr("process.host")));
+  EXPECT_EQ(After(control.children[1].argv, "--host"), "control");
   EXPECT_EQ(After(hosts[4].verify, "--own"), "3-3");
   EXPECT_EQ(After(hosts[4].verify, "--cells"), "4");
   EXPECT_EQ(After(hosts[4].verify, "--store"), "/var/lib/baiwan/night-7/stores/cell-3");

@@ -162,6 +162,11 @@ void Services(const BoardState& s, Painter& paint) {
   if (s.missing.size() > kNamed) {
     paint.Put(fmt::format(" and {} more", s.missing.size() - kNamed), Colour::kRed);
   }
+  if (!s.hosts.empty() && s.fetched_per_host > 0) {
+    paint.Put(
+        fmt::format(", {} bytes/s of metrics a host", WithCommas(Rounded(s.fetched_per_host))),
+        Colour::kDim);
+  }
   paint.EndLine();
 }
 
@@ -177,7 +182,58 @@ void Refusals(const BoardState& s, Painter& paint) {
   paint.EndLine();
 }
 
-void Machine(const BoardState& s, Painter& paint) {
+// The worst of all hosts, by name; of those that are one machine, what they share has no name.
+void Hosts(const BoardState& s, Painter& paint) {
+  const auto machines = MachinesOf(s.hosts);
+  if (machines.empty()) {
+    paint.Put("hosts      ", Colour::kDim).Put("none answers", Colour::kRed);
+    return paint.EndLine();
+  }
+  const auto worst = [&](auto of) {
+    return std::max_element(machines.begin(), machines.end(),
+                            [&](const auto& a, const auto& b) { return of(a.use) < of(b.use); });
+  };
+  const auto busy = worst([](const HostUse& u) { return u.busy; });
+  const auto steal = worst([](const HostUse& u) { return u.steal; });
+  const auto memory = worst([](const HostUse& u) { return -u.memory_share(); });
+  const auto disk = worst([](const HostUse& u) { return -u.disk_share(); });
+  std::size_t answering = 0;
+  for (const auto& machine : machines) answering += machine.hosts.size();
+  const auto name = [](const auto& machine) {
+    return machine->hosts.size() == 1 ? machine->hosts.front() : std::string();
+  };
+  const auto percent = [](double share, int digits) {
+    return fmt::format("{:>{}.{}f} %", share * 100, 4 + digits, digits);
+  };
+  const bool one = machines.size() == 1 && answering > 1;
+  const auto row = [&](std::string_view head, std::string_view tail, std::string_view left,
+                       double left_share, bool left_bad, const std::string& left_name,
+                       std::string_view right, double right_share, bool right_bad,
+                       const std::string& right_name) {
+    paint.Put(fmt::format("{:<11}", head), Colour::kDim)
+        .Put(fmt::format("{:<9} {:<11} ", tail, left))
+        .Put(percent(left_share, 0), left_bad ? Colour::kRed : Colour::kPlain)
+        .Put(fmt::format(" {:<11} {:<9} ", left_name, right))
+        .Put(percent(right_share, 1), right_bad ? Colour::kRed : Colour::kPlain)
+        .Put(right_name.empty() ? "" : " " + right_name);
+    paint.EndLine();
+  };
+  row("hosts", one ? fmt::format("{} on one", answering) : fmt::format("{}, the", answering),
+      "CPU busy", busy->use.busy, false, name(busy), "steal", steal->use.steal,
+      steal->use.steal > kMostSteal, name(steal));
+  row("", one ? "machine" : "worst", "memory left", memory->use.memory_share(),
+      memory->use.memory_share() < kLeastMemory, name(memory), "disk left", disk->use.disk_share(),
+      disk->use.disk_share() < kLeastDisk, disk->disk_host);
+  for (const HostUse& host : s.hosts) {
+    if (host.exceeded.empty()) continue;
+    paint.Put("network    ", Colour::kDim)
+        .Put(fmt::format("{} is beyond its {} allowance", host.name, host.exceeded.begin()->first),
+             Colour::kRed);
+    return paint.EndLine();
+  }
+}
+
+void ThisMachine(const BoardState& s, Painter& paint) {
   paint.Put("CPU        ", Colour::kDim);
   for (const BoardState::Role& role : s.roles) {
     paint.Put(fmt::format("{} ", role.name))
@@ -185,6 +241,7 @@ void Machine(const BoardState& s, Painter& paint) {
   }
   paint.Put(s.roles.empty() ? "nobody answers" : "cores", Colour::kDim);
   paint.EndLine();
+  if (!s.hosts.empty()) return Hosts(s, paint);
   if (s.cpus == 0) return;
   paint.Put("machine    ", Colour::kDim)
       .Put(fmt::format("{} CPUs {:.0f} % busy, ", s.cpus, s.busy * 100))
@@ -210,7 +267,7 @@ std::string RenderBoard(const BoardState& s, const BoardStyle& style) {
   SumLine(s, paint);
   if (style.bar && s.users > 0) Bar(s, style, paint);
   if (!s.cells.empty()) {
-    constexpr std::size_t kOthers = 6;  // lines below the grid, at most
+    constexpr std::size_t kOthers = 7;  // lines below the grid, at most
     const std::size_t above = paint.lines();
     const std::size_t room =
         style.height == 0
@@ -229,9 +286,30 @@ std::string RenderBoard(const BoardState& s, const BoardStyle& style) {
   paint.EndLine();
   Services(s, paint);
   Refusals(s, paint);
-  Machine(s, paint);
+  ThisMachine(s, paint);
   return paint.Text();
 }
+
+namespace {
+
+nlohmann::ordered_json HostJson(const HostUse& host) {
+  nlohmann::ordered_json json = {{"name", host.name},
+                                 {"machine", host.machine},
+                                 {"answers", host.answers},
+                                 {"cpus", host.cpus},
+                                 {"busy", host.busy},
+                                 {"steal", host.steal},
+                                 {"load", host.load},
+                                 {"memory", host.memory},
+                                 {"memory_available", host.memory_available},
+                                 {"disk", host.disk},
+                                 {"disk_free", host.disk_free}};
+  json["exceeded"] = nlohmann::ordered_json::object();
+  for (const auto& [allowance, count] : host.exceeded) json["exceeded"][allowance] = count;
+  return json;
+}
+
+}  // namespace
 
 std::string BoardToJson(const BoardState& s) {
   nlohmann::ordered_json json = {
@@ -259,6 +337,9 @@ std::string BoardToJson(const BoardState& s) {
   json["cpus"] = s.cpus;
   json["busy"] = s.busy;
   json["steal"] = s.steal;
+  json["fetched_per_host"] = s.fetched_per_host;
+  json["hosts"] = nlohmann::ordered_json::array();
+  for (const HostUse& host : s.hosts) json["hosts"].push_back(HostJson(host));
   json["cells"] = nlohmann::ordered_json::array();
   for (const BoardState::Cell& cell : s.cells) {
     json["cells"].push_back({{"where", cell.where},

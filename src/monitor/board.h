@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "monitor/host_use.h"
 
 namespace baiwan::monitor {
 
@@ -48,6 +49,9 @@ struct BoardState {
   std::uint32_t cpus = 0;  // of this machine, with how they are used: 0 … 1
   double busy = 0;
   double steal = 0;
+  std::vector<HostUse> hosts;  // that tell of themselves; shown instead of this machine
+  double fetched_per_host =
+      0;  // bytes of metrics a second that each host is asked for by the board
   std::vector<Cell> cells;
 
   bool done() const { return users > 0 && finished >= users; }

@@ -81,6 +81,7 @@ void BoardKeeper::Take(const std::vector<Look>& looks, Nanos now, const CpuTimes
   if (before.done() && state_.done()) state_.seconds = before.seconds;
   AddProcesses();
   AddRefusals();
+  AddHosts(looks, now);
   state_.alive = roll_call_.alive();
   state_.expected = roll_call_.expected();
   state_.missing = roll_call_.missing();
@@ -151,6 +152,24 @@ void BoardKeeper::AddRefusals() {
   state_.reasons.assign(reasons.begin(), reasons.end());
   std::stable_sort(state_.reasons.begin(), state_.reasons.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
+}
+
+void BoardKeeper::AddHosts(const std::vector<Look>& looks, Nanos now) {
+  for (auto& [name, host] : hosts_) host.answers = false;
+  std::set<std::string> asked;
+  std::size_t bytes = 0;
+  for (const Look& look : looks) {
+    asked.insert(look.process.ops.host);
+    bytes += look.bytes;
+    const auto facts = HostFactsOf(look.values);
+    if (!facts || (hosts_.size() >= kMostHosts && hosts_.count(facts->name) == 0)) continue;
+    hosts_[facts->name] = tracker_.Take(*facts);
+  }
+  for (const auto& [name, host] : hosts_) state_.hosts.push_back(host);
+  const Nanos since = now - std::exchange(looked_at_, now);
+  if (since <= 0 || since == now || asked.empty()) return;
+  state_.fetched_per_host = static_cast<double>(bytes) * kSecond / static_cast<double>(since) /
+                            static_cast<double>(asked.size());
 }
 
 BoardFeed::BoardFeed(NodeContext& node, const registry::Directory& directory,

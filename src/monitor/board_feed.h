@@ -58,11 +58,15 @@ class BoardKeeper {
   void AddLoad(const Seen& seen);
   void AddProcesses();
   void AddRefusals();
+  void AddHosts(const std::vector<Look>& looks, Nanos now);
 
   RollCall roll_call_;
   std::map<std::string, Seen> seen_;  // by Process::id()
   std::set<std::string> ended_;
   CpuTimes cpu_;
+  HostTracker tracker_;
+  std::map<std::string, HostUse> hosts_;
+  Nanos looked_at_ = 0;
   Nanos began_ = 0;  // the first user
   BoardState state_;
 };

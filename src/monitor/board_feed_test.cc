@@ -69,6 +69,29 @@ TEST(BoardKeeper, SumsCellsAndTakesRatesBetweenTwoLooks) {
   EXPECT_EQ(s.roles[0].cores, 1);
 }
 
+Values HostOf(const std::string& name, double busy, double idle) {
+  return {{"host_machine{host=\"" + name + "\"}", 5},
+          {"host_cpu_seconds_total{mode=\"busy\"}", busy},
+          {"host_cpu_seconds_total{mode=\"idle\"}", idle}};
+}
+
+TEST(BoardKeeper, HostsAreToldOnceEachAndWhatAskingThemCosts) {
+  BoardKeeper keeper;
+  Look load = Answer("load", "drive-0", 0, Load(50, 10));
+  Look cell = Answer("cell", "cell-0", 0, HostOf("worker-000", 100, 100));
+  load.bytes = 2000;
+  cell.bytes = 4000;
+  keeper.Take({cell, load}, 100 * kSecond, {});
+  cell.values = HostOf("worker-000", 101, 103);
+  keeper.Take({cell, load}, 103 * kSecond, {});
+  ASSERT_EQ(keeper.state().hosts.size(), 1U);
+  EXPECT_EQ(keeper.state().hosts[0].name, "worker-000");
+  EXPECT_EQ(keeper.state().hosts[0].busy, 0.25);
+  EXPECT_EQ(keeper.state().fetched_per_host, 2000);
+  keeper.Take({Silent("cell", "cell-0", 0)}, 106 * kSecond, {});
+  EXPECT_FALSE(keeper.state().hosts[0].answers);
+}
+
 TEST(BoardKeeper, ARestartedProcessGivesNoNegativeRateAndASilentOneKeepsItsNumbers) {
   BoardKeeper keeper;
   keeper.Take(

@@ -83,6 +83,48 @@ TEST(Board, TroubleIsNamed) {
   EXPECT_THAT(text, HasSubstr("steal 12.4 %\nWARNING    its host keeps CPU from this machine"));
 }
 
+HostUse Host(const char* name, std::uint64_t machine, double busy, double steal,
+             std::uint64_t memory, std::uint64_t disk) {
+  HostUse u;
+  u.name = name;
+  u.machine = machine;
+  u.busy = busy;
+  u.steal = steal;
+  u.memory = u.disk = 100;
+  u.memory_available = memory;
+  u.disk_free = disk;
+  return u;
+}
+
+TEST(Board, OfManyMachinesTheWorstAreNamedInsteadOfItsOwn) {
+  BoardState s = Running();
+  s.hosts = {Host("control", 1, 0.1, 0, 90, 80), Host("worker-000", 2, 0.93, 0.001, 42, 77),
+             Host("worker-001", 3, 0.5, 0.121, 50, 7)};
+  s.fetched_per_host = 1980;
+  const std::string text = RenderBoard(s, {80});
+  EXPECT_THAT(text, HasSubstr("services   10 of 10 alive, 1,980 bytes/s of metrics a host\n"));
+  EXPECT_THAT(text,
+              HasSubstr("hosts      3, the    CPU busy      93 % worker-000  steal      12.1 % "
+                        "worker-001\n"
+                        "           worst     memory left   42 % worker-000  disk left   7.0 % "
+                        "worker-001\n"));
+  EXPECT_THAT(text, Not(HasSubstr("machine    2 CPUs")));
+  s.hosts[1].exceeded = {{"bw_out", 12}};
+  EXPECT_THAT(RenderBoard(s, {80}),
+              HasSubstr("network    worker-000 is beyond its bw_out allowance\n"));
+}
+
+TEST(Board, WhatHostsOfOneMachineShareHasNoHostsName) {
+  BoardState s = Running();
+  s.hosts = {Host("control", 1, 0.9, 0, 62, 80), Host("worker-000", 1, 0.93, 0.003, 62, 71)};
+  EXPECT_THAT(RenderBoard(s, {80}),
+              HasSubstr("hosts      2 on one  CPU busy      93 %             steal       0.3 %\n"
+                        "           machine   memory left   62 %             disk left  71.0 % "
+                        "worker-000\n"));
+  s.hosts[0].answers = s.hosts[1].answers = false;
+  EXPECT_THAT(RenderBoard(s, {80}), HasSubstr("hosts      none answers\n"));
+}
+
 TEST(Board, ATerminalHasABarAndColours) {
   const BoardStyle style{80, 0, true, true};
   const std::string text = RenderBoard(Running(), style);
@@ -111,6 +153,8 @@ TEST(Board, EveryLineFitsEveryWidthAndTheGridEveryHeight) {
   s.expected = 22;
   s.steal = 0.5;
   s.reasons = {{"overloaded", 1200}, {"window", 34}};
+  s.hosts = {Host("control", 1, 0.1, 0, 90, 80), Host("worker-000", 2, 0.93, 0.4, 4, 2)};
+  s.hosts[0].exceeded = {{"bw_out", 12}};
   for (int i = 0; i < 200; ++i) s.cells.push_back({"10.0.2.20:9500", 25'000, 12, true});
   for (std::size_t width : {1, 10, 25, 40, 79, 80, 132, 250}) {
     for (std::size_t height : {0, 12, 24, 50}) {
@@ -131,6 +175,9 @@ TEST(Board, JsonHasTheSameNumbers) {
   EXPECT_THAT(json, HasSubstr("{\"where\":\"127.0.0.1:40113\",\"finished\":812,\"gained\":135,"
                               "\"answers\":true}"));
   EXPECT_EQ(json.find('\n'), json.size() - 1);
+  s.hosts = {Host("worker-000", 2, 0.5, 0.25, 42, 77)};
+  EXPECT_THAT(BoardToJson(s), HasSubstr("\"hosts\":[{\"name\":\"worker-000\",\"machine\":2,"
+                                        "\"answers\":true,\"cpus\":0,\"busy\":0.5,\"steal\":0.25"));
 }
 
 TEST(Board, IsTheSameAgainFromItsJson) {

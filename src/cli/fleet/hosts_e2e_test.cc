@@ -6,10 +6,14 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 
 #include "base/file.h"
 #include "cli/testing/program.h"
 #include "fleet/host_files.h"
+#include "monitor/host_facts.h"
+#include "monitor/series.h"
 #include "net/sockets.h"
 
 namespace baiwan::cli {
@@ -77,6 +81,7 @@ class FleetHostsTest : public ::testing::Test {
     for (const auto& load : loads) EXPECT_EQ(load->Wait(kSoon), 0) << load->output();
     for (const auto& service : services) service->Signal(SIGTERM);
     for (const auto& service : services) EXPECT_EQ(service->Wait(kSoon), 0) << service->output();
+    EXPECT_EQ(HostsOnRecord(), Names());
     std::vector<std::string> shares;
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       const std::string at = folder_.path() + "/host-" + std::to_string(i) + "/";
@@ -92,6 +97,26 @@ class FleetHostsTest : public ::testing::Test {
     EXPECT_EQ(join->Wait(kSoon), 0) << join->output();
     const auto found = nlohmann::json::parse(join->output(), nullptr, false);
     EXPECT_EQ(found.value("verified", 0ULL), stress::TotalMessages(fleet::WorkloadOf(plan)));
+  }
+
+  // Who told in the monitor's record how it is; each in one process.
+  std::multiset<std::string> HostsOnRecord() const {
+    struct : monitor::SeriesVisitor {
+      void OnSample(const monitor::Sample& sample) override {
+        const auto facts = monitor::HostFactsOf(sample.values);
+        if (facts && facts->cpus > 0 && facts->disk > 0) by_process[sample.name] = facts->name;
+      }
+      std::map<std::string, std::string> by_process;
+    } record;
+    EXPECT_TRUE(monitor::VisitSeries(folder_.path() + "/host-0/series.jsonl", record).ok());
+    std::multiset<std::string> names;
+    for (const auto& [process, host] : record.by_process) names.insert(host);
+    return names;
+  }
+  std::multiset<std::string> Names() const {
+    std::multiset<std::string> names;
+    for (const fleet::HostFiles& host : hosts_) names.insert(host.name);
+    return names;
   }
 
   TempFolder folder_;

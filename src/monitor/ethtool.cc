@@ -1,0 +1,98 @@
+#include "monitor/ethtool.h"
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "base/file.h"
+
+namespace baiwan::monitor {
+namespace {
+
+constexpr std::string_view kEnd = "_allowance_exceeded";
+constexpr std::size_t kMostInterfaces = 64;
+constexpr std::uint32_t kMostCounters = 4096;
+
+// `command` begins with the command's number and gets the answer.
+bool Ask(int socket, const char* interface, void* command) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+  request.ifr_data = static_cast<char*>(command);
+  return ::ioctl(socket, SIOCETHTOOL, &request) == 0;
+}
+
+std::uint32_t CountersOf(int socket, const char* interface) {
+  ethtool_drvinfo about{};
+  about.cmd = ETHTOOL_GDRVINFO;
+  if (!Ask(socket, interface, &about)) return 0;
+  return std::min(about.n_stats, kMostCounters);
+}
+
+// An answer's head of `Head` and behind it `count` items of `size` bytes.
+template <class Head>
+std::vector<std::uint64_t> Room(std::uint32_t count, std::size_t size) {
+  return std::vector<std::uint64_t>((sizeof(Head) + count * size) / sizeof(std::uint64_t) + 1);
+}
+
+std::vector<std::string> NamesOf(int socket, const char* interface, std::uint32_t count) {
+  auto room = Room<ethtool_gstrings>(count, ETH_GSTRING_LEN);
+  auto* head = reinterpret_cast<ethtool_gstrings*>(room.data());
+  head->cmd = ETHTOOL_GSTRINGS;
+  head->string_set = ETH_SS_STATS;
+  head->len = count;
+  if (!Ask(socket, interface, head) || head->len != count) return {};
+  const char* text = reinterpret_cast<const char*>(room.data()) + sizeof(ethtool_gstrings);
+  std::vector<std::string> names;
+  names.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i, text += ETH_GSTRING_LEN) {
+    names.emplace_back(text, ::strnlen(text, ETH_GSTRING_LEN));
+  }
+  return names;
+}
+
+std::vector<std::uint64_t> ValuesOf(int socket, const char* interface, std::uint32_t count) {
+  auto room = Room<ethtool_stats>(count, sizeof(std::uint64_t));
+  auto* head = reinterpret_cast<ethtool_stats*>(room.data());
+  head->cmd = ETHTOOL_GSTATS;
+  head->n_stats = count;
+  if (!Ask(socket, interface, head) || head->n_stats != count) return {};
+  std::vector<std::uint64_t> values(count);
+  std::memcpy(values.data(), reinterpret_cast<const char*>(room.data()) + sizeof(ethtool_stats),
+              count * sizeof(std::uint64_t));
+  return values;
+}
+
+}  // namespace
+
+void AddAllowances(const std::vector<std::string>& names, const std::vector<std::uint64_t>& values,
+                   std::map<std::string, std::uint64_t>* sums) {
+  for (std::size_t i = 0; i < std::min(names.size(), values.size()); ++i) {
+    const std::string_view name = names[i];
+    if (name.size() <= kEnd.size() || name.substr(name.size() - kEnd.size()) != kEnd) continue;
+    (*sums)[std::string(name.substr(0, name.size() - kEnd.size()))] += values[i];
+  }
+}
+
+std::map<std::string, std::uint64_t> AllowanceCounters() {
+  std::map<std::string, std::uint64_t> sums;
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  struct if_nameindex* const all = ::if_nameindex();
+  if (!socket || all == nullptr) return sums;
+  std::size_t looked = 0;
+  for (const auto* at = all; at->if_name != nullptr && looked < kMostInterfaces; ++at, ++looked) {
+    const std::uint32_t count = CountersOf(socket.get(), at->if_name);
+    if (count == 0) continue;
+    const auto names = NamesOf(socket.get(), at->if_name, count);
+    AddAllowances(names, ValuesOf(socket.get(), at->if_name, count), &sums);
+  }
+  ::if_freenameindex(all);
+  return sums;
+}
+
+}  // namespace baiwan::monitor
