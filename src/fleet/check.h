@@ -26,15 +26,28 @@ struct ProviderFacts {
   std::vector<std::string> missing;
 };
 
-// What a worker needs, about; the largest of the plan's workers counts.
+// What a host needs, about.
 struct HostNeeds {
   std::uint64_t memory_bytes = 0;
-  std::uint64_t disk_bytes = 0;
+  std::uint64_t disk_bytes = 0;     // with what its store needs at most beside messages
+  std::uint64_t message_bytes = 0;  // of these, what messages and friends come to in any case
+
+  // Of a disk of this size, what the store keeps free (store.disk_reserve, which plans leave at its
+  // default): with less it takes no messages.
+  std::uint64_t reserve(std::uint64_t disk) const;
+  // With less than this free, the run cannot come to its end.
+  std::uint64_t least_disk(std::uint64_t disk) const;
+
+  bool operator==(const HostNeeds&) const = default;
 };
 // Memory: for each cell 128 MiB for the program and RocksDB, and for each user 512 bytes and 64 a
 // friend; for each load client 32 MiB and 16 bytes a friend; for a gateway or relay 64 MiB. Four
 // cells of 1,000 users with 30 friends take 50 to 125 MiB for a cell and 25 MiB for a load client.
+HostNeeds NeedsOf(const FleetPlan& plan, std::uint32_t worker);
+// The largest of the plan's workers.
 HostNeeds NeedsOf(const FleetPlan& plan);
+// Of the control host: registry, monitor, controller and step engine; results and logs of all.
+HostNeeds ControlNeeds();
 // From `up` to `down`.
 Nanos TimeNeeded(const FleetPlan& plan, const ProviderFacts& facts);
 

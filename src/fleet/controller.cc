@@ -28,6 +28,7 @@ class Controller {
       if (!mine && under_way_.empty()) break;
       if (mine && action.kind == Action::kDo) Start(action);
       Watch();
+      TakeNotices();
       std::this_thread::sleep_for(std::chrono::nanoseconds(o_.look));
     }
     if (error_.empty()) return std::nullopt;
@@ -87,6 +88,13 @@ class Controller {
     under_way_.erase(std::remove_if(under_way_.begin(), under_way_.end(), over), under_way_.end());
     if (failed && journey_.gave_up.empty()) LookForLost();
     if (changed) Save();
+  }
+
+  void TakeNotices() {
+    auto more = o_.watch ? o_.watch(journey_) : std::vector<Notice>();
+    if (more.empty()) return;
+    AddNotices(&journey_.notices, std::move(more));
+    Save();
   }
 
   void Settle(Step step, const HostReport& report) {

@@ -55,7 +55,9 @@ struct ControllerOptions {
   std::string file;          // where the journey is saved
   Nanos look = 100 * kMillisecond;
   std::function<void(const Journey&)> on_change;  // after each save
-  std::function<bool()> stop;                     // true: end now, and leave what is under way
+  // Asked at every look: what should be told of the hosts. It is kept in the journey.
+  std::function<std::vector<Notice>(const Journey&)> watch;
+  std::function<bool()> stop;  // true: end now, and leave what is under way
 };
 
 // A sentence if the state cannot be saved; nothing otherwise, whatever became of the journey.

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fleet/notice.h"
 
 namespace baiwan::fleet {
 
@@ -86,6 +87,7 @@ struct Journey {
   std::int64_t began_ms = 0;
   std::int64_t deadline_ms = 0;  // 0: none
   std::string gave_up;           // why; empty: it has not
+  std::vector<Notice> notices;   // of its hosts, in the order in which they were told
   std::array<std::vector<Task>, kSteps> steps;
 
   std::vector<Task>& of(Step step) { return steps[static_cast<std::size_t>(step)]; }

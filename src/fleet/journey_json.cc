@@ -50,6 +50,22 @@ Task TaskFrom(const json& in) {
   return task;
 }
 
+json ToJson(const Notice& notice) {
+  return {{"at_ms", notice.at_ms}, {"kind", notice.kind},   {"over", notice.over},
+          {"text", notice.text},   {"hosts", notice.hosts}, {"values", notice.values}};
+}
+
+Notice NoticeFrom(const json& in) {
+  Notice notice;
+  in.at("at_ms").get_to(notice.at_ms);
+  in.at("kind").get_to(notice.kind);
+  in.at("over").get_to(notice.over);
+  in.at("text").get_to(notice.text);
+  in.at("hosts").get_to(notice.hosts);
+  in.at("values").get_to(notice.values);
+  return notice;
+}
+
 Journey JourneyFrom(const json& in) {
   if (in.at("version").get<int>() != kVersion) {
     throw std::invalid_argument("written by another version of this program");
@@ -61,6 +77,9 @@ Journey JourneyFrom(const json& in) {
   journey.began_ms = in.at("began_ms").get<std::int64_t>();
   journey.deadline_ms = in.at("deadline_ms").get<std::int64_t>();
   journey.gave_up = in.at("gave_up").get<std::string>();
+  if (const auto notices = in.find("notices"); notices != in.end()) {
+    for (const json& notice : *notices) journey.notices.push_back(NoticeFrom(notice));
+  }
   const json& steps = in.at("steps");
   if (steps.size() != kSteps) throw std::invalid_argument("not all steps are there");
   for (std::size_t i = 0; i < kSteps; ++i) {
@@ -82,6 +101,8 @@ std::string ToJson(const Journey& journey) {
     for (const Task& task : journey.steps[i]) hosts.push_back(ToJson(task));
     steps.push_back({{"step", NameOf(static_cast<Step>(i))}, {"hosts", std::move(hosts)}});
   }
+  json notices = json::array();
+  for (const Notice& notice : journey.notices) notices.push_back(ToJson(notice));
   const json out = {{"version", kVersion},
                     {"run", journey.run},
                     {"max_attempts", journey.max_attempts},
@@ -89,6 +110,7 @@ std::string ToJson(const Journey& journey) {
                     {"began_ms", journey.began_ms},
                     {"deadline_ms", journey.deadline_ms},
                     {"gave_up", journey.gave_up},
+                    {"notices", std::move(notices)},
                     {"steps", std::move(steps)}};
   // Logs may hold anything, also what is not UTF-8.
   return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

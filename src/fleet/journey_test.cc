@@ -364,8 +364,17 @@ TEST(FleetProgress, EachFailureAndEachSettledStepIsToldOnce) {
   ASSERT_TRUE(Begin(&j, Step::kImport, "worker-001", 9));
   for (const std::string& host : kWorkers) ASSERT_TRUE(Done(&j, Step::kImport, host, 10));
   EXPECT_THAT(progress.News(j, 11), ElementsAre(StartsWith("import    done")));
+  AddNotices(&j.notices, {{9000, "disk", false, "the disk is running out", {"w-1"}, {"7 % free"}}});
+  EXPECT_THAT(progress.News(j, 12),
+              ElementsAre("warning: the disk is running out\n  w-1 7 % free\n"));
+  EXPECT_THAT(progress.News(j, 12), IsEmpty());
+  EXPECT_THAT(StatusText(j, 12), HasSubstr("1 warning, 1 going on\n"));
+  const auto again = JourneyFromJson(ToJson(j));
+  ASSERT_TRUE(again.ok()) << again.error();
+  EXPECT_EQ(again->notices, j.notices);
   Progress as_json;
   const auto lines = as_json.NewsAsJson(j);
+  EXPECT_THAT(lines, Contains(HasSubstr(R"("event":"notice","hosts":["w-1"],"kind":"disk")")));
   EXPECT_THAT(lines.back(), HasSubstr(R"("step":"import")"));
 }
 

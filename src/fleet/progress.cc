@@ -24,6 +24,9 @@ Progress::New Progress::Take(const Journey& journey) {
       found.settled.push_back(step);
     }
   }
+  for (; notices_ < journey.notices.size(); ++notices_) {
+    found.notices.push_back(journey.notices[notices_]);
+  }
   return found;
 }
 
@@ -33,6 +36,7 @@ std::vector<std::string> Progress::News(const Journey& journey, std::int64_t now
   FailedTasks failed;
   for (const auto& [step, task] : found.failures) failed.emplace_back(step, &task);
   if (!failed.empty()) lines.push_back(FailuresText(journey, failed));
+  for (const Notice& notice : found.notices) lines.push_back(NoticeText(notice));
   for (const Step step : found.settled) lines.push_back(StepText(journey, step, now_ms));
   return lines;
 }
@@ -50,6 +54,12 @@ std::vector<std::string> Progress::NewsAsJson(const Journey& journey) {
                        {"why", task.failure.why},
                        {"command", task.failure.command},
                        {"log_tail", task.failure.log_tail}};
+    lines.push_back(line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  }
+  for (const Notice& notice : found.notices) {
+    const json line = {{"event", "notice"},      {"at_ms", notice.at_ms}, {"kind", notice.kind},
+                       {"over", notice.over},    {"text", notice.text},   {"hosts", notice.hosts},
+                       {"values", notice.values}};
     lines.push_back(line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
   }
   for (const Step step : found.settled) {

@@ -1,5 +1,5 @@
-// A journey as it goes on, for people: each failure when it comes, and a line for each step when it
-// is settled.
+// A journey as it goes on, for people: each failure and each notice when it comes, and a line for
+// each step when it is settled.
 //
 //   plan      done            1 of 1           0.1 s
 //   worker-002: deploy failed (attempt 1 of 3): no route to host
@@ -22,18 +22,21 @@ class Progress {
  public:
   // What has become known since the last call, a line each; the lines of a failure in one text.
   std::vector<std::string> News(const Journey& journey, std::int64_t now_ms);
-  // The same as JSON documents: {"event": "failure", …}, {"event": "step", …}.
+  // The same as JSON documents: {"event": "failure", …}, {"event": "notice", …},
+  // {"event": "step", …}.
   std::vector<std::string> NewsAsJson(const Journey& journey);
 
  private:
   struct New {
     std::vector<std::pair<Step, Task>> failures;
+    std::vector<Notice> notices;
     std::vector<Step> settled;
   };
   New Take(const Journey& journey);
 
   std::map<std::pair<Step, std::string>, std::pair<std::uint32_t, std::string>> told_;
   std::set<Step> settled_;
+  std::size_t notices_ = 0;  // told
 };
 
 }  // namespace baiwan::fleet

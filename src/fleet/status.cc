@@ -120,6 +120,7 @@ std::string StatusText(const Journey& journey, std::int64_t now_ms) {
   for (std::size_t i = 0; i < kSteps; ++i) {
     out += StepText(journey, static_cast<Step>(i), now_ms);
   }
+  out += NoticesText(journey.notices);
   const auto left = HostsLeft(journey);
   switch (OutcomeOf(journey)) {
     case Outcome::kVerified:

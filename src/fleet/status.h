@@ -18,6 +18,9 @@ namespace baiwan::fleet {
 //   plan      done            1 of 1     0.1 s
 //   deploy    failed          3 of 5    12.4 s   1 failed
 //   …
+//   2 warnings, 1 going on
+//     18:03:04  steal over 10 %: …
+//               worker-003 34 %
 //   failed: deploy failed on worker-002 after 3 attempts: no route to host
 std::string StatusText(const Journey& journey, std::int64_t now_ms);
 

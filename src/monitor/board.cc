@@ -309,6 +309,25 @@ nlohmann::ordered_json HostJson(const HostUse& host) {
   return json;
 }
 
+HostUse HostFromJson(const nlohmann::ordered_json& from) {
+  HostUse host;
+  from.at("name").get_to(host.name);
+  from.at("machine").get_to(host.machine);
+  from.at("answers").get_to(host.answers);
+  from.at("cpus").get_to(host.cpus);
+  from.at("busy").get_to(host.busy);
+  from.at("steal").get_to(host.steal);
+  from.at("load").get_to(host.load);
+  from.at("memory").get_to(host.memory);
+  from.at("memory_available").get_to(host.memory_available);
+  from.at("disk").get_to(host.disk);
+  from.at("disk_free").get_to(host.disk_free);
+  for (const auto& [allowance, count] : from.at("exceeded").items()) {
+    host.exceeded[allowance] = count.get<double>();
+  }
+  return host;
+}
+
 }  // namespace
 
 std::string BoardToJson(const BoardState& s) {
@@ -373,6 +392,10 @@ std::optional<BoardState> BoardFromJson(std::string_view line) {
     get(json, "cpus", &s.cpus);
     get(json, "busy", &s.busy);
     get(json, "steal", &s.steal);
+    get(json, "fetched_per_host", &s.fetched_per_host);
+    if (const auto hosts = json.find("hosts"); hosts != json.end()) {
+      for (const auto& from : *hosts) s.hosts.push_back(HostFromJson(from));
+    }
     for (const auto& [reason, count] : json.at("reasons").items()) {
       s.reasons.emplace_back(reason, count.get<std::uint64_t>());
     }

@@ -185,12 +185,16 @@ TEST(Board, IsTheSameAgainFromItsJson) {
   s.reasons = {{"window", 3}, {"busy", 2}};
   s.missing = {"cell-2 \"relay\""};
   s.cells.back().answers = false;
+  s.hosts = {Host("control", 1, 0.1, 0, 90, 80), Host("worker-000", 2, 0.93, 0.4, 4, 2)};
+  s.hosts[1].exceeded = {{"bw_out", 12}};
+  s.fetched_per_host = 1234.5;
   const auto again = BoardFromJson(BoardToJson(s));
   ASSERT_TRUE(again);
   EXPECT_EQ(BoardToJson(*again), BoardToJson(s));
   EXPECT_EQ(RenderBoard(*again, {}), RenderBoard(s, {}));
   for (const char* bad : {"", "3", "[]", "{}", R"({"reasons":{},"roles":[],"cells":[1]})",
-                          R"({"users":"x","reasons":{},"roles":[],"cells":[]})"}) {
+                          R"({"users":"x","reasons":{},"roles":[],"cells":[]})",
+                          R"({"hosts":[{}],"reasons":{},"roles":[],"cells":[]})"}) {
     EXPECT_FALSE(BoardFromJson(bad)) << bad;
   }
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "monitor/board.h"
+#include "monitor/host_use.h"
 #include "monitor/machine.h"
 #include "stress/report.h"
 
@@ -272,6 +273,52 @@ std::string TextTable(const char* title,
   return html + "</tbody></table></div>\n";
 }
 
+// Each host at its worst, those with the most steal first.
+std::string Hosts(const RunResult& r) {
+  if (r.hosts.empty()) return "";
+  std::vector<const RunHost*> sorted;
+  for (const RunHost& host : r.hosts) sorted.push_back(&host);
+  std::stable_sort(sorted.begin(), sorted.end(), [](const RunHost* a, const RunHost* b) {
+    return std::pair(a->steal, a->busy) > std::pair(b->steal, b->busy);
+  });
+  constexpr std::size_t kOpen = 16;  // a longer table is folded
+  std::string html = "<h2>Hosts at their worst</h2>\n<div class=\"card scroll\">";
+  if (sorted.size() > kOpen) {
+    html += fmt::format("<details><summary><b>{} machines</b></summary>", sorted.size());
+  }
+  html +=
+      "<table><thead><tr><th></th><th>CPUs</th><th>CPU busy</th><th>steal</th><th>memory left</th>"
+      "<th>disk left</th><th>beyond network allowance</th></tr></thead><tbody>";
+  const auto cell = [](bool wrong, const std::string& text) {
+    return fmt::format("<td{}>{}</td>", wrong ? " class=\"wrong\"" : "", Escaped(text));
+  };
+  const auto left = [](std::uint64_t mib, double share) {
+    return fmt::format("{}, {:.0f} %", Mib(static_cast<double>(mib)), share * 100);
+  };
+  for (const RunHost* h : sorted) {
+    std::string exceeded;
+    for (const auto& [allowance, count] : h->exceeded) {
+      exceeded += fmt::format("{}{} {}", exceeded.empty() ? "" : ", ", allowance, Whole(count));
+    }
+    html +=
+        "<tr>" + cell(false, h->name) + cell(false, std::to_string(h->cpus)) +
+        cell(false, fmt::format("{:.0f} %", h->busy * 100)) +
+        cell(h->steal > monitor::kMostSteal, fmt::format("{:.1f} %", h->steal * 100)) +
+        cell(h->memory_left() < monitor::kLeastMemory, left(h->memory_left_mib, h->memory_left())) +
+        cell(h->disk_left() < monitor::kLeastDisk,
+             left(h->disk_left_mib, h->disk_left()) +
+                 (h->hosts > 1 ? " (" + h->disk_host + ")" : "")) +
+        cell(!exceeded.empty(), exceeded) + "</tr>";
+  }
+  html += "</tbody></table>";
+  if (sorted.size() > kOpen) html += "</details>";
+  html += "</div>\n";
+  if (r.warnings.empty()) return html;
+  html += "<div class=\"card warning\"><h3>Warnings, by time of the day (UTC)</h3><ul>";
+  for (const std::string& warning : r.warnings) html += "<li>" + Escaped(warning) + "</li>";
+  return html + "</ul></div>\n";
+}
+
 std::string Circumstances(const ReportRun& run) {
   const RunOptions& o = run.result.options;
   const WorkloadSpec& s = o.spec;
@@ -399,7 +446,7 @@ std::string ReportHtml(const ReportRun& run, const ReportRun* other) {
   if (r.cpu_us_by_role) html += Shares("CPU by role", *r.cpu_us_by_role, "µs a message");
   html += Shares("CPU by process", r.cpu_us_by_process, "µs a message") +
           Shares("Memory by process", r.peak_rss_mib_by_process, "MiB at the peak") + "</div>\n";
-  html += Pictures(run, other);
+  html += Hosts(r) + Pictures(run, other);
   html += "<h2>Circumstances</h2>\n<div class=\"grid tables\">\n" + Circumstances(run);
   if (run.curves) html += Recording(*run.curves);
   return html + "</div>\n</main></body></html>\n";

@@ -73,6 +73,21 @@ class ReportTest : public ::testing::Test {
   const std::string folder_ = temp_.path();
 };
 
+TEST_F(ReportTest, EachHostAtItsWorstAndItsWarnings) {
+  RunResult r;
+  r.hosts = {{"worker-000", 1, 2, 0.5, 0, 8000, 4000, 16'000, 12'000, "worker-000", {{"pps", 7}}},
+             {"worker-001", 1, 2, 0.9, 0.25, 8000, 400, 16'000, 12'000, "worker-001", {}}};
+  r.warnings = {"12:00:01 <steal>"};
+  Result(r);
+  ASSERT_TRUE(WriteReport({folder_, "", "/no/gnuplot"}).ok());
+  const std::string page = Page();
+  EXPECT_THAT(page, HasSubstr("<td>worker-001</td><td>2</td><td>90 %</td><td class=\"wrong\">25.0 %"
+                              "</td><td class=\"wrong\">400.0 MiB, 5 %</td>"));
+  EXPECT_THAT(page, HasSubstr("<td class=\"wrong\">pps 7</td>"));
+  EXPECT_LT(page.find("<td>worker-001"), page.find("<td>worker-000"));
+  EXPECT_THAT(page, HasSubstr("<li>12:00:01 &lt;steal&gt;</li>"));
+}
+
 TEST_F(ReportTest, CountersBecomeRatesOfEachCellAndTheirSum) {
   for (int i = 0; i < 4; ++i) {
     Look(i, 0, {{"stored_total", 100.0 * i}});

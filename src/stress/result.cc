@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -179,6 +180,53 @@ void ReadCost(Reader& in, const Json& json, std::optional<RunCost>* cost) {
   }
 }
 
+Json HostsJson(const std::vector<RunHost>& hosts) {
+  Json all = Json::array();
+  for (const RunHost& h : hosts) {
+    all.push_back({{"name", h.name},
+                   {"hosts", h.hosts},
+                   {"cpus", h.cpus},
+                   {"busy", h.busy},
+                   {"steal", h.steal},
+                   {"memory_mib", h.memory_mib},
+                   {"memory_left_mib", h.memory_left_mib},
+                   {"disk_mib", h.disk_mib},
+                   {"disk_left_mib", h.disk_left_mib},
+                   {"disk_host", h.disk_host},
+                   {"exceeded", MapJson(h.exceeded)}});
+  }
+  return all;
+}
+
+void ReadHosts(Reader& in, const Json& json, std::vector<RunHost>* hosts) {
+  const auto all = json.find("hosts");
+  if (all == json.end()) return;
+  if (!all->is_array()) return in.Wrong("hosts");
+  for (const Json& host : *all) {
+    if (!host.is_object()) return in.Wrong("hosts");
+    RunHost& h = hosts->emplace_back();
+    in.Get(host, "name", &h.name);
+    in.Get(host, "hosts", &h.hosts);
+    in.Get(host, "cpus", &h.cpus);
+    in.Get(host, "busy", &h.busy);
+    in.Get(host, "steal", &h.steal);
+    in.Get(host, "memory_mib", &h.memory_mib);
+    in.Get(host, "memory_left_mib", &h.memory_left_mib);
+    in.Get(host, "disk_mib", &h.disk_mib);
+    in.Get(host, "disk_left_mib", &h.disk_left_mib);
+    in.Get(host, "disk_host", &h.disk_host);
+    in.GetMap(host, "exceeded", &h.exceeded);
+  }
+}
+
+void ReadTexts(const Json& json, const char* name, std::vector<std::string>* texts) {
+  const auto it = json.find(name);
+  if (it == json.end() || !it->is_array()) return;
+  for (const Json& text : *it) {
+    if (text.is_string()) texts->push_back(text.get<std::string>());
+  }
+}
+
 double Millis(Nanos nanos) { return static_cast<double>(nanos) / kMillisecond; }
 
 }  // namespace
@@ -186,6 +234,19 @@ double Millis(Nanos nanos) { return static_cast<double>(nanos) / kMillisecond; }
 RunLatency LatencyOf(const Histogram& h) {
   return {Millis(h.Quantile(0.5)), Millis(h.Quantile(0.99)), Millis(h.Quantile(0.999)),
           Millis(h.max())};
+}
+
+std::optional<WorstHosts> WorstOf(const std::vector<RunHost>& hosts) {
+  if (hosts.empty()) return std::nullopt;
+  const auto worst = [&](auto badness) {
+    return &*std::max_element(hosts.begin(), hosts.end(), [&](const RunHost& a, const RunHost& b) {
+      return badness(a) < badness(b);
+    });
+  };
+  return WorstHosts{worst([](const RunHost& h) { return h.busy; }),
+                    worst([](const RunHost& h) { return h.steal; }),
+                    worst([](const RunHost& h) { return -h.memory_left(); }),
+                    worst([](const RunHost& h) { return -h.disk_left(); })};
 }
 
 std::string ToJson(const RunResult& r) {
@@ -236,6 +297,8 @@ std::string ToJson(const RunResult& r) {
         {"memory_mib", r.machine.memory_mib},
         {"system", r.machine.system},
         {"steal_share", r.machine.steal_share}}},
+      {"hosts", HostsJson(r.hosts)},
+      {"warnings", r.warnings},
       {"exit_code", r.exit_code},
       {"cost", CostJson(r.cost)},
       {"problems", r.problems},
@@ -285,11 +348,9 @@ Result<RunResult, std::string> ResultFromJson(std::string_view text) {
   in.Get(json, "exit_code", &r.exit_code);
   in.Get(json, "name", &r.name);
   ReadCost(in, in.Object(json, "cost"), &r.cost);
-  if (const auto it = json.find("problems"); it != json.end() && it->is_array()) {
-    for (const Json& problem : *it) {
-      if (problem.is_string()) r.problems.push_back(problem.get<std::string>());
-    }
-  }
+  ReadHosts(in, json, &r.hosts);
+  ReadTexts(json, "warnings", &r.warnings);
+  ReadTexts(json, "problems", &r.problems);
   if (!in.error().empty()) return in.error();
   return r;
 }

@@ -78,6 +78,38 @@ struct RunMachine {
   bool operator==(const RunMachine&) const = default;
 };
 
+// How a host fared at its worst; parts of one machine are one. Only of runs across hosts.
+struct RunHost {
+  std::string name;  // "worker-003", or "control and 40 others, one machine"
+  std::uint64_t hosts = 1;
+  std::uint32_t cpus = 0;
+  double busy = 0;   // CPU, 0 … 1
+  double steal = 0;  // 0 … 1
+  std::uint64_t memory_mib = 0;
+  std::uint64_t memory_left_mib = 0;
+  std::uint64_t disk_mib = 0;
+  std::uint64_t disk_left_mib = 0;
+  std::string disk_host;                   // whose disk that is
+  std::map<std::string, double> exceeded;  // packets beyond each network allowance
+
+  double memory_left() const { return Share(memory_left_mib, memory_mib); }  // 0 … 1
+  double disk_left() const { return Share(disk_left_mib, disk_mib); }
+  bool operator==(const RunHost&) const = default;
+
+ private:
+  static double Share(std::uint64_t part, std::uint64_t all) {
+    return all == 0 ? 1 : static_cast<double>(part) / static_cast<double>(all);
+  }
+};
+// The one that fared worst, by name where several did; nothing without hosts.
+struct WorstHosts {
+  const RunHost* busy;
+  const RunHost* steal;
+  const RunHost* memory;
+  const RunHost* disk;
+};
+std::optional<WorstHosts> WorstOf(const std::vector<RunHost>& hosts);
+
 // What hosts of a provider have cost; only of runs across hosts.
 struct RunCost {
   struct Item {
@@ -120,6 +152,8 @@ struct RunResult {
   std::string revision;  // of the program
   std::string date;      // UTC, "2026-01-31T12:00:00Z"
   RunMachine machine;
+  std::vector<RunHost> hosts;
+  std::vector<std::string> warnings;  // of hosts, as they were told
   std::optional<RunCost> cost;
   int exit_code = 0;                  // 0 verified, 1 mismatch, 2 usage or environment, 3 deadline
   std::vector<std::string> problems;  // mismatches (the first 20) or what went wrong

@@ -34,6 +34,10 @@ RunResult Full() {
   r.revision = "abc1234";
   r.date = "2026-01-31T12:00:00Z";
   r.machine = {2, "Some CPU", 24'000, "Linux 6.1", 0.003};
+  r.hosts = {
+      {"worker-000", 1, 2, 0.93, 0.121, 8000, 640, 16'000, 12'000, "worker-000", {{"pps", 7}}},
+      {"control", 1, 4, 0.2, 0, 16'000, 15'000, 16'000, 800, "control", {}}};
+  r.warnings = {"12:00:01 steal over 10 %: worker-000 12 %"};
   r.name = "forty";
   r.cost = RunCost{"USD",
                    "us-east-1, 2026-01-31",
@@ -53,6 +57,25 @@ TEST(RunResult, SurvivesItsJson) {
   const auto empty = ResultFromJson(ToJson(RunResult{}));
   ASSERT_TRUE(empty.ok()) << empty.error();
   EXPECT_EQ(*empty, RunResult{});
+}
+
+TEST(RunResult, TheSummaryNamesTheWorstHosts) {
+  const std::string text = SummaryTable(Full());
+  EXPECT_THAT(text,
+              HasSubstr(" 2 hosts     CPU 93 % at most worker-000  steal     12.1 % at most "
+                        "worker-000\n"
+                        " the worst   8 % memory left worker-000   disk      5 % left control\n"
+                        " WARNINGS    1 of hosts, listed in the report\n"));
+  RunResult one = Full();
+  one.hosts = {
+      {"control and 1 other, one machine", 2, 2, 0.9, 0, 100, 50, 100, 70, "worker-000", {}}};
+  one.warnings.clear();
+  EXPECT_THAT(
+      SummaryTable(one),
+      HasSubstr(" 2 hosts     CPU 90 % at most             steal     0.0 % at most\n"
+                " one machine 50 % memory left             disk      70 % left worker-000\n"));
+  one.hosts.clear();
+  EXPECT_THAT(SummaryTable(one), Not(HasSubstr("memory left")));
 }
 
 TEST(RunResult, JsonHasTheNamesThatAreDocumented) {
@@ -77,6 +100,8 @@ TEST(RunResult, WhatIsNoResultIsRefusedWithTheField) {
   EXPECT_THAT(ResultFromJson("{\"messages\":7}").error(), HasSubstr("\"messages\""));
   EXPECT_THAT(ResultFromJson("{\"peak_rss_mib\":{\"by_process\":{\"a\":\"b\"}}}").error(),
               HasSubstr("\"by_process\""));
+  EXPECT_THAT(ResultFromJson("{\"hosts\":[{\"steal\":\"much\"}]}").error(), HasSubstr("\"steal\""));
+  EXPECT_THAT(ResultFromJson("{\"hosts\":{}}").error(), HasSubstr("\"hosts\""));
   EXPECT_THAT(ResultFromJson("{\"cost\":{\"total\":\"much\"}}").error(), HasSubstr("\"total\""));
   EXPECT_FALSE(ResultFromJson("{\"cost\":{\"items\":[7]}}").ok());
   EXPECT_TRUE(ResultFromJson("{\"users\":5,\"something\":\"new\"}").ok());

@@ -61,6 +61,28 @@ std::string Latency(const RunLatency& l) {
                      l.max);
 }
 
+// The worst of all hosts, by name; what parts of one machine share has none.
+std::string Hosts(const RunResult& r) {
+  const auto worst = WorstOf(r.hosts);
+  if (!worst) return "";
+  const auto name = [](const RunHost* host) { return host->hosts == 1 ? " " + host->name : ""; };
+  std::uint64_t hosts = 0;
+  for (const RunHost& host : r.hosts) hosts += host.hosts;
+  std::string text = Pair(
+      fmt::format("{} hosts", hosts),
+      fmt::format("CPU {:.0f} % at most{}", worst->busy->busy * 100, name(worst->busy)), "steal",
+      fmt::format("{:.1f} % at most{}", worst->steal->steal * 100, name(worst->steal)));
+  text +=
+      Pair(r.hosts.size() == 1 && hosts > 1 ? "one machine" : "the worst",
+           fmt::format("{:.0f} % memory left{}", worst->memory->memory_left() * 100,
+                       name(worst->memory)),
+           "disk",
+           fmt::format("{:.0f} % left {}", worst->disk->disk_left() * 100, worst->disk->disk_host));
+  if (r.warnings.empty()) return text;
+  return text +
+         Row("WARNINGS", fmt::format("{} of hosts, listed in the report", r.warnings.size()));
+}
+
 }  // namespace
 
 std::string Verdict(const RunResult& r) {
@@ -108,6 +130,7 @@ std::string SummaryTable(const RunResult& r) {
                Mib(static_cast<double>(r.disk_bytes) / (1 << 20)));
   text += Pair("re-sent", fmt::format("{:.2f} % of deliveries", r.resent_share * 100), "steal",
                fmt::format("{:.1f} %", r.machine.steal_share * 100));
+  text += Hosts(r);
   if (r.latency_stored) text += Row("stored", Latency(*r.latency_stored));
   if (r.latency_delivered) text += Row("delivered", Latency(*r.latency_delivered));
   if (r.machine.steal_share > monitor::kStealWarning) {

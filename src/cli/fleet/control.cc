@@ -15,6 +15,7 @@
 #include "cli/fleet/fleet.h"
 #include "cli/fleet/report.h"
 #include "fleet/control_crew.h"
+#include "fleet/health.h"
 #include "fleet/home.h"
 #include "fleet/pulse.h"
 #include "supervise/stop_signals.h"
@@ -115,7 +116,9 @@ int RunControl(const Options& o) {
   }
   fleet::Pulse pulse(pulse_options);
   fleet::ControlCrew crew(*plan, crew_options);
+  fleet::Health health(*plan, fleet::HostPaths().folder + "/series.jsonl", journey->notices);
   fleet::ControllerOptions options;
+  options.watch = [&](const fleet::Journey& now) { return health.Look(now, Wall()); };
   options.first = Step::kDeploy;
   options.last = UntilOf(o.home);
   options.file = o.home + "/journey.json";

@@ -12,6 +12,7 @@
 #include "cli/revision.h"
 #include "fleet/control_crew.h"
 #include "fleet/host_files.h"
+#include "monitor/host_record.h"
 #include "monitor/machine.h"
 #include "monitor/totals.h"
 #include "stress/drive_result.h"
@@ -184,11 +185,27 @@ class Maker {
     if (const auto wrong = ReplaceFile(Report() + "/" + stress::kSeriesFile, *text)) {
       problems_.push_back(*wrong);
     }
+    Hosts(from);
     const auto totals = monitor::CounterTotals(from);
     if (!totals) return problems_.push_back(totals.error());
     const auto resent = totals->find("resent_total");
     if (resent != totals->end() && r_.messages.acknowledged > 0) {
       r_.resent_share = resent->second / static_cast<double>(r_.messages.acknowledged);
+    }
+  }
+
+  void Hosts(const std::string& series) {
+    for (const fleet::Notice& notice : journey_.notices) {
+      r_.warnings.push_back(fleet::NoticeLine(notice));
+    }
+    auto record = monitor::ReadHostRecord(series);
+    if (!record) return problems_.push_back(record.error());
+    r_.machine.steal_share = record->steal_share;
+    for (monitor::Machine& machine : record->machines) {
+      const monitor::HostUse& use = machine.use;
+      r_.hosts.push_back({machine.name(), machine.hosts.size(), use.cpus, use.busy, use.steal,
+                          use.memory >> 20, use.memory_available >> 20, use.disk >> 20,
+                          use.disk_free >> 20, machine.disk_host, use.exceeded});
     }
   }
 
