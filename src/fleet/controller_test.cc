@@ -45,7 +45,7 @@ class FakeCrew : public Crew {
       reports.push_back(report);
     }
     const bool hangs = hangs_at && step == *hangs_at && !std::exchange(hung_, true);
-    if (hangs) reports.clear();
+    if (hangs && !hangs_after_reports) reports.clear();
     return std::make_unique<FakeActivity>(std::move(reports), !hangs, &ended_early);
   }
   Nanos LimitOf(Step) override { return limit; }
@@ -55,6 +55,7 @@ class FakeCrew : public Crew {
   std::map<std::string, int> fails;   // how many of the first attempts
   std::map<std::string, int> silent;  // says nothing of this host the first time
   std::optional<Step> hangs_at;       // the first time
+  bool hangs_after_reports = false;
   std::vector<Gone> gone;
   int ended_early = 0;
   Nanos limit = 60 * kSecond;
@@ -158,6 +159,26 @@ TEST_F(FleetControllerTest, AHostThatIsLostWithItsDiskKeptIsBroughtUpAgain) {
   EXPECT_EQ(crew_.begun["run worker-001"], 2);
   EXPECT_EQ(crew_.begun["up worker-000"], 1);
   EXPECT_EQ(crew_.begun["import worker-001"], 1);
+}
+
+TEST_F(FleetControllerTest, OneThatIsLostBesideAnotherBeginsItsStepAnewToo) {
+  for (const Step step : {Step::kDeploy, Step::kImport, Step::kStart, Step::kRun}) {
+    Journey journey = NewJourney("r", kWorkers, 1);
+    journey.retry_after_ms = 1;
+    FakeCrew crew;
+    const std::string on = std::string(NameOf(step)) + " ";
+    crew.fails[on + "worker-000"] = 1;   // told before anything is known of the other
+    crew.silent[on + "worker-001"] = 1;  // and goes on with nobody to tell of it
+    crew.hangs_at = step;
+    crew.hangs_after_reports = true;
+    crew.gone = {{"worker-000", true, "the host is ended"}, {"worker-001", true, "likewise"}};
+    const Nanos until = SystemClock().Monotonic() + 10 * kSecond;
+    options_.stop = [until] { return SystemClock().Monotonic() > until; };
+    ASSERT_EQ(RunJourney(&journey, crew, SystemClock(), options_), std::nullopt);
+    EXPECT_EQ(OutcomeOf(journey), Outcome::kVerified) << NameOf(step);
+    EXPECT_EQ(crew.begun["up worker-001"], 2) << NameOf(step);
+    EXPECT_EQ(crew.begun[on + "worker-001"], 2) << NameOf(step);
+  }
 }
 
 TEST_F(FleetControllerTest, OneThatIsAskedToStopLeavesWhatIsUnderWayToTheNext) {

@@ -230,11 +230,13 @@ bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std
     GiveUp(journey, fmt::format("{} was lost with its store: {}", host, why), now_ms);
     return true;
   }
-  for (const Step step : {Step::kUp, Step::kDeploy, Step::kStart, Step::kRun}) {
+  for (const Step step : {Step::kUp, Step::kDeploy, Step::kImport, Step::kStart, Step::kRun}) {
     Task* task = FindTask(journey, step, host);
-    const bool again = task != nullptr && (step != Step::kDeploy || !disk_kept) &&
-                       (task->state == State::kDone || task->state == State::kUnderWay);
-    if (!again || (step == Step::kRun && task->state == State::kDone)) continue;
+    if (task == nullptr) continue;
+    const bool on_disk = step == Step::kRun || step == Step::kImport ||
+                         (step == Step::kDeploy && disk_kept);  // what it has come to, once done
+    const bool again = task->state == State::kUnderWay || (task->state == State::kDone && !on_disk);
+    if (!again) continue;
     // As if it had failed now, so that attempts and pauses count.
     task->state = State::kFailed;
     task->ended_ms = now_ms;
