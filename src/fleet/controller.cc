@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "base/units.h"
@@ -29,6 +30,7 @@ class Controller {
       if (mine && action.kind == Action::kDo) Start(action);
       Watch();
       TakeNotices();
+      LookNowAndThen();
       std::this_thread::sleep_for(std::chrono::nanoseconds(o_.look));
     }
     if (error_.empty()) return std::nullopt;
@@ -86,7 +88,7 @@ class Controller {
     }
     const auto over = [](const UnderWay& one) { return one.hosts.empty(); };
     under_way_.erase(std::remove_if(under_way_.begin(), under_way_.end(), over), under_way_.end());
-    if (failed && journey_.gave_up.empty()) LookForLost();
+    if (failed && journey_.gave_up.empty()) Lost(crew_.LookForLost());
     if (changed) Save();
   }
 
@@ -106,14 +108,37 @@ class Controller {
   }
 
   // A failure that has its reason in a host that is gone is the host's, not the step's.
-  void LookForLost() {
-    for (const Crew::Gone& gone : crew_.LookForLost()) {
+  bool Lost(const std::vector<Crew::Gone>& lost) {
+    bool changed = false;
+    for (const Crew::Gone& gone : lost) {
       if (!HostLost(&journey_, gone.host, gone.disk_kept, gone.why, Now())) continue;
+      changed = true;
       for (UnderWay& one : under_way_) {
         const auto at = std::find(one.hosts.begin(), one.hosts.end(), gone.host);
         if (at != one.hosts.end()) one.hosts.erase(at);
       }
     }
+    return changed;
+  }
+
+  // Without a failure beside it a host must be gone at two looks: a cloud's list of hosts may lag.
+  void LookNowAndThen() {
+    if (o_.look_for_lost == 0 || clock_.Monotonic() < look_for_lost_at_) return;
+    const auto step = CurrentStep(journey_);
+    if (!journey_.gave_up.empty() || !step || *step > Step::kRun) return;
+    std::vector<Crew::Gone> gone = crew_.LookForLost();
+    look_for_lost_at_ = clock_.Monotonic() + o_.look_for_lost;
+    std::set<std::string> now;
+    std::vector<Crew::Gone> twice;
+    for (Crew::Gone& one : gone) {
+      if (gone_before_.count(one.host) == 0) {
+        now.insert(one.host);
+      } else {
+        twice.push_back(std::move(one));
+      }
+    }
+    gone_before_ = std::move(now);
+    if (Lost(twice)) Save();
   }
 
   Journey& journey_;
@@ -121,6 +146,8 @@ class Controller {
   const Clock& clock_;
   const ControllerOptions& o_;
   std::vector<UnderWay> under_way_;
+  Nanos look_for_lost_at_ = 0;
+  std::set<std::string> gone_before_;  // at the last of these looks
   std::string error_;
 };
 

@@ -40,7 +40,8 @@ class Crew {
   virtual std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts) = 0;
   // How long a step may take on so many hosts; then it is ended, and has failed.
   virtual Nanos LimitOf(Step step) = 0;
-  // Of hosts that should be up: those that are gone. Asked after failures; may block for seconds.
+  // Of hosts that should be up: those that are gone. Asked after failures, and now and then; may
+  // block for seconds.
   struct Gone {
     std::string host;
     bool disk_kept = false;
@@ -54,6 +55,9 @@ struct ControllerOptions {
   Step last = Step::kDown;   // the controller ends when it and all before it are settled
   std::string file;          // where the journey is saved
   Nanos look = 100 * kMillisecond;
+  // How often it is looked for hosts that are gone while no step has said so: one whose own part is
+  // done, or that has none, is missed by no other. 0: never.
+  Nanos look_for_lost = 0;
   std::function<void(const Journey&)> on_change;  // after each save
   // Asked at every look: what should be told of the hosts. It is kept in the journey.
   std::function<std::vector<Notice>(const Journey&)> watch;

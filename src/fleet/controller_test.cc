@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 
 #include "base/testing/temp_folder.h"
@@ -49,14 +50,15 @@ class FakeCrew : public Crew {
     return std::make_unique<FakeActivity>(std::move(reports), !hangs, &ended_early);
   }
   Nanos LimitOf(Step) override { return limit; }
-  std::vector<Gone> LookForLost() override { return std::exchange(gone, {}); }
+  std::vector<Gone> LookForLost() override { return look ? look() : std::exchange(gone, {}); }
 
   std::map<std::string, int> begun;
   std::map<std::string, int> fails;   // how many of the first attempts
   std::map<std::string, int> silent;  // says nothing of this host the first time
   std::optional<Step> hangs_at;       // the first time
   bool hangs_after_reports = false;
-  std::vector<Gone> gone;
+  std::vector<Gone> gone;                   // once
+  std::function<std::vector<Gone>()> look;  // instead of it
   int ended_early = 0;
   Nanos limit = 60 * kSecond;
 
@@ -159,6 +161,39 @@ TEST_F(FleetControllerTest, AHostThatIsLostWithItsDiskKeptIsBroughtUpAgain) {
   EXPECT_EQ(crew_.begun["run worker-001"], 2);
   EXPECT_EQ(crew_.begun["up worker-000"], 1);
   EXPECT_EQ(crew_.begun["import worker-001"], 1);
+}
+
+// The load clients of worker-000 wait for worker-001, where nothing is under way any more.
+TEST_F(FleetControllerTest, OneThatIsLostAfterItsOwnPartIsMissedAsWell) {
+  crew_.hangs_at = Step::kRun;
+  crew_.hangs_after_reports = true;
+  crew_.silent["run worker-000"] = 1;
+  options_.look_for_lost = kMillisecond;
+  const auto back = [this] { return crew_.begun["start worker-001"] == 2; };
+  crew_.look = [&]() -> std::vector<Crew::Gone> {
+    const bool played = journey_.Find(Step::kRun, "worker-001")->state == State::kDone;
+    if (!played || crew_.begun["up worker-001"] == 2) return {};
+    return {{"worker-001", true, "the host is ended"}};
+  };
+  const Nanos until = SystemClock().Monotonic() + 20 * kSecond;
+  options_.stop = [&] { return back() || SystemClock().Monotonic() > until; };
+  Run();
+  EXPECT_EQ(crew_.begun["up worker-001"], 2);
+  EXPECT_TRUE(back());
+  EXPECT_EQ(journey_.Find(Step::kRun, "worker-000")->state, State::kUnderWay);
+  EXPECT_EQ(crew_.begun["run worker-001"], 1);
+}
+
+TEST_F(FleetControllerTest, OneThatIsMissingFromASingleLookIsNotTakenForLost) {
+  options_.look_for_lost = kMillisecond;
+  int looks = 0;
+  crew_.look = [&]() -> std::vector<Crew::Gone> {
+    if (++looks % 2 == 0) return {};
+    return {{"worker-001", false, "the host is missing"}};
+  };
+  Run();
+  EXPECT_GT(looks, 4);
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kVerified);
 }
 
 TEST_F(FleetControllerTest, OneThatIsLostBesideAnotherBeginsItsStepAnewToo) {

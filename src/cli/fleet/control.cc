@@ -30,6 +30,7 @@ constexpr int kDescribeTries = 5;
 constexpr Nanos kPause = 2 * kSecond;
 constexpr Nanos kLook = 200 * kMillisecond;
 constexpr Nanos kSignOfLife = 5 * kSecond;
+constexpr Nanos kLookForLost = 15 * kSecond;
 constexpr Nanos kNobodyFor = 30 * kSecond;  // works on the journey: then it is told
 constexpr std::size_t kTail = 2048;
 
@@ -122,6 +123,7 @@ int RunControl(const Options& o) {
   options.first = Step::kDeploy;
   options.last = UntilOf(o.home);
   options.file = o.home + "/journey.json";
+  options.look_for_lost = kLookForLost;
   bool stopped = false;
   options.stop = [&] {
     pulse.Beat(true);
