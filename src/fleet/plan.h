@@ -94,6 +94,7 @@ struct AwsPlan {
   std::string bucket;
   std::string instance_profile;
   std::string endpoint_url;  // of an emulation
+  std::string ssh_config;    // file; how the operator gets to the control host
   std::string prices;        // file
   std::uint32_t disk_gb = 16;
   bool spot = false;

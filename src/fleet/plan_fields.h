@@ -89,6 +89,9 @@ void VisitAws(Visitor& v, Plan& p) {
   v.Text("aws.zone", p.aws.zone, "Empty: EC2 chooses one for all hosts.");
   v.Text("aws.operator_cidr", p.aws.operator_cidr,
          "Who may reach the control host by ssh, like 198.51.100.7/32; needed.");
+  v.Text(
+      "aws.ssh_config", p.aws.ssh_config,
+      "An ssh_config file for the operator's way to the control host: a bastion, Session Manager.");
   v.Text("aws.image", p.aws.image, "Empty: the newest Debian 12.");
   v.Text("aws.bucket", p.aws.bucket, "Has the package, for the control host; empty: by ssh.");
   v.Text("aws.instance_profile", p.aws.instance_profile,

@@ -46,6 +46,7 @@ json AwsOptions(const FleetPlan& plan) {
   text("instance_profile", plan.aws.instance_profile);
   text("endpoint_url", plan.aws.endpoint_url);
   text("prices", plan.aws.prices);
+  text("ssh_config", plan.aws.ssh_config);
   return options;
 }
 

@@ -59,6 +59,15 @@ TEST_F(FleetProviderTest, ARequestNamesEveryHostWithItsAddressAndSubnet) {
   EXPECT_EQ(request["network"]["subnets"]["subnet-2"], "10.0.2.0/24");
 }
 
+TEST_F(FleetProviderTest, OnlyAwsIsAskedWithWhatOnlyAwsKnows) {
+  plan_.aws.ssh_config = "/home/operator/bastion";
+  EXPECT_FALSE(nlohmann::json::parse(ProviderRequest(plan_, "/s")).contains("options"));
+  plan_.provider = "aws";
+  const auto options = nlohmann::json::parse(ProviderRequest(plan_, "/s"))["options"];
+  EXPECT_EQ(options["ssh_config"], "/home/operator/bastion");
+  EXPECT_FALSE(options.contains("image")) << "what is empty is the provider's own choice";
+}
+
 TEST_F(FleetProviderTest, EachHostIsDoneWhenItIsReadyAndTheOthersAtTheEnd) {
   const auto at = Script(R"(cat >/dev/null
 echo '{"event":"ready","host":"control","text":""}' >&2

@@ -40,6 +40,12 @@ class Check(Case):
         self.assertEqual((code, failed["command"]), (1, "ec2 CreateVpc"))
         self.emulation.denied = set()
 
+    def test_an_ssh_config_that_cannot_be_read_is_named(self):
+        run = self.run_of("a", 1, ssh_config="/nowhere/bastion")
+        (missing,) = run.must("check")["missing"]
+        self.assertEqual(missing["what"], "options.ssh_config")
+        self.assertIn("No such file", missing["why"])
+
     def test_without_credentials_it_says_so(self):
         run = self.run_of("a", 1)
         environment = {k: v for k, v in run.environment().items() if not k.startswith("AWS_")}
@@ -130,6 +136,8 @@ class WrongRequests(Case):
             (lambda r: options(r).pop("operator_cidr"), "operator_cidr"),
             (lambda r: options(r).update(disk_gb=4), "disk_gb"),
             (lambda r: options(r).update(spot="yes"), "spot"),
+            (lambda r: options(r).update(ssh_config="bastion"), "ssh_config"),
+            (lambda r: options(r).update(ssh_config="/nowhere/bastion"), "ssh_config"),
             (lambda r: options(r).update(endpoint_url="file:///etc"), "endpoint_url"),
             (lambda r: options(r).update(traffic_gb_out=-1), "traffic_gb_out"),
         ):  # fmt: skip

@@ -3,6 +3,8 @@
 import shutil
 
 import inventory
+import options as options_of
+import states
 from cloud import CallError, Cloud, load_boto3
 from errors import ProviderError, RequestError
 
@@ -44,6 +46,8 @@ def missing(request=None):
         cloud.call("GetCallerIdentity", "sts")
     except ProviderError as error:
         return [*found, _entry("credentials", str(error))], facts
+    if states.seat() is None and (why := options_of.unreadable_ssh_config(request.options)):
+        found.append(_entry("options.ssh_config", why))
     if request.outside and not request.options.operator_cidr:
         found.append(_entry("options.operator_cidr", "the addresses that may log in to control"))
     try:

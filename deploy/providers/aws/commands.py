@@ -46,6 +46,8 @@ def up(document):
         raise RequestError("rate_mbit: this provider sets none; the type of a host has its own")
     if request.outside and not request.options.operator_cidr:
         raise RequestError("options.operator_cidr: which addresses may log in to the outside hosts?")
+    if states.seat() is None and (why := options_of.unreadable_ssh_config(request.options)):
+        raise RequestError(f"options.ssh_config: {why}")
     state = states.State(request.run, request.state)
     state.refuse_foreign()
     cloud = Cloud(request.options)
@@ -103,7 +105,7 @@ def describe(document):
     state.refuse_foreign()
     record = state.request() or (document if "hosts" in document else None)
     cloud = Cloud(_options(state, document))
-    request = requests.parse(record) if record else _by_tags(cloud, run, path)
+    request = requests.parse(record) if record else _by_tags(cloud, run, path, _options(state, document))
     if not request.hosts:
         return contract.describe_nothing(run)
     return Fleet(cloud, request, state, Keys(run, state.keys), state.fleet()).describe()
@@ -114,7 +116,7 @@ def _options(state, document):
     return options_of.parse((state.request() or document).get("options", {}))
 
 
-def _by_tags(cloud, run, path):
+def _by_tags(cloud, run, path, options):
     """What the run has been, where no file tells."""
     hosts = []
     for name, lives in inventory.by_host(inventory.instances(cloud, run)).items():
@@ -124,7 +126,7 @@ def _by_tags(cloud, run, path):
             outside = tag.get(tags.OUTSIDE) == "true"
             hosts.append(contract.Host(name, address, tag.get(tags.SUBNET, ""), outside))
     hosts.sort(key=lambda h: (not h.outside, h.address))
-    return requests.Request(run, path, None, {}, tuple(hosts), 0, 0, 0, options_of.Options())
+    return requests.Request(run, path, None, {}, tuple(hosts), 0, 0, 0, options)
 
 
 # --- down ---------------------------------------------------------------------------------------

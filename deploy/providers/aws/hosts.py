@@ -294,12 +294,13 @@ class Fleet:
             key, trusted = control["ssh_key"], control["known_hosts"]
         entries = [self._entry(h, known.get(h.name, [None])[-1]) for h in self._request.hosts]
         doors = [e for e in entries if e["outside"] and e.get("public_address")]
-        door = doors and logins.straight(key, trusted, doors[0]["name"], doors[0]["public_address"])
+        config = "" if inside else self._request.options.ssh_config
+        door = doors and logins.straight(key, trusted, doors[0]["name"], doors[0]["public_address"], config)
         for entry in entries:
             if inside:
                 argv = logins.straight(key, trusted, entry["name"], entry["address"])
             elif entry.get("public_address"):
-                argv = logins.straight(key, trusted, entry["name"], entry["public_address"])
+                argv = logins.straight(key, trusted, entry["name"], entry["public_address"], config)
             else:
                 argv = door and logins.through(key, trusted, entry["name"], entry["address"], door)
             entry["ssh"] = entry["exec"] = argv or []

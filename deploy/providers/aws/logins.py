@@ -17,8 +17,9 @@ def options(key, known_hosts, name):
     return [word for option in chosen for word in ("-o", option)]
 
 
-def straight(key, known_hosts, name, address):
-    return ["ssh", "-F", "/dev/null", *options(key, known_hosts, name), f"root@{address}"]
+def straight(key, known_hosts, name, address, config=""):
+    """`config`: the operator's own file for the way there. What is said here goes before what it says."""
+    return ["ssh", "-F", config or "/dev/null", *options(key, known_hosts, name), f"root@{address}"]
 
 
 def through(key, known_hosts, name, address, door):

@@ -35,6 +35,7 @@ class Options:
     bucket: str = ""
     instance_profile: str = ""
     prices: str = ""  # "": the list beside this file
+    ssh_config: str = ""  # a file for the operator's ssh to the `outside` hosts; not on hosts of the run
     traffic_gb_between_zones: float = 0
     traffic_gb_out: float = 0
 
@@ -45,6 +46,7 @@ def parse(document):
     for name, pattern in (
         ("type", _TYPE), ("image", _IMAGE), ("region", _REGION), ("zone", _ZONE), ("bucket", _BUCKET),
         ("instance_profile", _PROFILE), ("endpoint_url", _URL), ("prices", _PATH),
+        ("ssh_config", _PATH),
     ):  # fmt: skip
         value = document.get(name, "")
         good = isinstance(value, str) and (pattern.fullmatch(value) or (not value and name != "type"))
@@ -65,6 +67,18 @@ def parse(document):
     require(not burstable, f"options.type: {options.type} lives on credits and hangs under load")
     _operator(options.operator_cidr)
     return options
+
+
+def unreadable_ssh_config(options):
+    """Why the operator's ssh could not read it, or ''."""
+    if not options.ssh_config:
+        return ""
+    try:
+        with open(options.ssh_config) as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def _operator(text):

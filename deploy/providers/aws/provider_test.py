@@ -6,7 +6,9 @@ import copy
 import json
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -140,6 +142,23 @@ class OneRun(Case):
         self.assertTrue(pathlib.Path(answer["known_hosts"]).read_text().startswith("@cert-authority * "))
 
 
+    def test_the_operators_way_to_control_may_be_his_own(self):
+        way = pathlib.Path(tempfile.mkdtemp(prefix="baiwan-way-"), "ssh_config")
+        self.addCleanup(shutil.rmtree, way.parent)
+        way.write_text("Host *\n  ProxyJump bastion.example\n")
+        run = self.run_of("a", 1, ssh_config=str(way))
+        answer = run.must("up")
+        control, worker = answer["hosts"]
+        self.assertEqual(control["ssh"][:3], ["ssh", "-F", str(way)])
+        self.assertEqual(worker["ssh"][:3], ["ssh", "-F", "/dev/null"], "its way leads through control")
+        proxy = next(w for w in worker["ssh"] if w.startswith("ProxyCommand="))
+        self.assertIn(f"ssh -F {way} ", proxy)
+        self.assertIn(f"-F {way} ", pathlib.Path(run.folder, "logins").read_text())
+        lost = {k: run.request[k] for k in ("run", "options")}
+        found = run.must("describe", {**lost, "state": run.folder + "/lost"})
+        self.assertEqual(found["hosts"][0]["ssh"][:3], ["ssh", "-F", str(way)])
+
+
 def given_to(emulation, run):
     """Makes the run. Returns the parameters of every RunInstances, by host."""
     seen = {}
@@ -225,6 +244,14 @@ class AskedFromControl(Case):
         self.assertEqual(self.run_.must("up")["started"], [])
         self.assertEqual(len(self.instances(self.run_)), 3)
         self.nothing_refused()
+
+    def test_the_operators_way_is_not_that_of_control(self):
+        options = {**self.run_.request["options"], "ssh_config": "/home/operator/.ssh/bastion"}
+        for command in ("describe", "up"):
+            code, answer = self.ask(command, options=options)
+            self.assertEqual((code, answer.get("missing")), (0, []), answer)
+            for host in answer["hosts"]:
+                self.assertEqual(host["ssh"][:3], ["ssh", "-F", "/dev/null"])
 
     def test_only_this_run_can_be_asked_for(self):
         for command in ("describe", "up", "down", "check", "price"):

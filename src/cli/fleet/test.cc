@@ -43,9 +43,10 @@ int RunTest(TestOptions o) {
     const std::string run = o.plan.plan.run;
     o.plan.plan = std::move(*plan);
     if (!run.empty()) o.plan.plan.run = run;
-    auto& folder = o.plan.plan.service.folder;  // beside the plan; the run goes on from elsewhere
-    if (!folder.empty()) {
-      folder = (std::filesystem::absolute(o.file).parent_path() / folder).lexically_normal();
+    // Beside the plan; the run goes on from elsewhere.
+    const auto beside = std::filesystem::absolute(o.file).parent_path();
+    for (auto* path : {&o.plan.plan.service.folder, &o.plan.plan.aws.ssh_config}) {
+      if (!path->empty()) *path = (beside / *path).lexically_normal();
     }
   } else if (const auto wrong = FinishPlan(&o.plan)) {
     return Fail(*wrong);
