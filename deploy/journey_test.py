@@ -213,6 +213,21 @@ class JourneyTest(unittest.TestCase):
         self.assert_verified(journey, operator.returncode, out, err, 3 * 50 * 30 * 5)
         self.assertIn("worker-001", err)
 
+    def test_what_failed_has_failed_also_where_the_hosts_are_kept(self):
+        journey = self.journey("h")
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain("plan", "--hosts", "1", "--out", str(plan))
+        self.assertEqual(code, 0, err)
+        text = plan.read_text().replace("\nattempts = 3\n", "\nattempts = 1\n")
+        for key, command in (("serve", ["sleep", "600"]), ("verify", ["false"])):
+            text = text.replace(f"\n{key} = []\n", f"\n{key} = {json.dumps(command)}\n")
+        plan.write_text(text)
+        code, out, err = journey.test("--plan", str(plan), "--until", "report")
+        self.assertEqual(code, 2, f"{out}{err}{self.logs(journey)}")
+        self.assertIn("worker-000", err)
+        self.assertNotEqual(fleet_case.trace_of(journey.name), [])
+        self.assertEqual(journey.call("down", journey.name)[0], 2)
+        self.assertEqual(fleet_case.trace_of(journey.name), [])
 
     def test_a_cut_and_a_host_that_stands_still_are_outlived_and_named(self):
         journey = self.journey("g")

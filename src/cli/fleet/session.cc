@@ -421,7 +421,8 @@ int Session::Finish() {
     if (!o_.json) std::fprintf(stderr, "verified, and everything is destroyed\n");
     return kDone;
   }
-  if (outcome == fleet::Outcome::kUnderWay) {
+  // Where it was to go no further than to a step with its hosts, it may still have failed.
+  if (outcome == fleet::Outcome::kUnderWay && (detached_ || journey_.gave_up.empty())) {
     if (!detached_) return kDone;
     std::fprintf(stderr,
                  "baiwan: the run goes on without you. `baiwan fleet attach %s` shows it, `resume` "
