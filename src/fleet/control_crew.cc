@@ -197,7 +197,7 @@ std::vector<Crew::Gone> ControlCrew::LookForLost() {
   const auto found = Describe(o_.provider, plan_, kDescribeWithin);
   if (!found) return gone;  // nothing is known, so nothing is done about it
   for (const ProvidedHost& host : found->hosts) {
-    if (host.state == "running" || host.state == "starting") continue;
+    if (host.state == "running" || host.state == "starting" || host.state == "unknown") continue;
     gone.push_back({host.name, host.disk_kept, fmt::format("the host is {}", host.state)});
   }
   return gone;

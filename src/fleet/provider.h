@@ -22,7 +22,7 @@ std::string ProviderRequest(const FleetPlan& plan, const std::string& state);
 
 struct ProvidedHost {
   std::string name;
-  std::string state;  // "running", "starting", "ended", "missing"
+  std::string state;  // "running", "starting", "ended", "missing", "unknown" (to who may not look)
   bool disk_kept = false;
   Argv ssh;
 };

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/testing/temp_folder.h"
+#include "fleet/control_crew.h"
 #include "fleet/plan_check.h"
 
 namespace baiwan::fleet {
@@ -163,6 +164,19 @@ TEST_F(FleetProviderTest, AProviderThatFailsToCheckIsNoMistakeOfThePlan) {
   const auto mumbles = CheckWithProvider(Script("echo nothing"), plan_, {});
   ASSERT_FALSE(mumbles.ok());
   EXPECT_THAT(mumbles.error().why, HasSubstr("cannot be read"));
+}
+
+TEST_F(FleetProviderTest, AHostIsLostOnlyIfItIsKnownToBe) {
+  ControlCrewOptions options;
+  options.provider = Script(R"(cat >/dev/null; echo '{"hosts":[
+{"name":"control","state":"unknown"},{"name":"worker-000","state":"running"},
+{"name":"worker-001","state":"ended","disk_kept":true},{"name":"worker-002","state":"starting"}]}')");
+  const auto lost = ControlCrew(plan_, options).LookForLost();
+  ASSERT_EQ(lost.size(), 1u);
+  EXPECT_EQ(lost[0].host, "worker-001");
+  EXPECT_TRUE(lost[0].disk_kept);
+  options.provider = Script("cat >/dev/null; exit 1");
+  EXPECT_THAT(ControlCrew(plan_, options).LookForLost(), IsEmpty());
 }
 
 }  // namespace

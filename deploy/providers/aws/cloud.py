@@ -42,6 +42,10 @@ class CallError(ProviderError):
         self.code = code
 
 
+class NoCredentials(ProviderError):
+    """Nothing to sign a call with."""
+
+
 def load_boto3():
     try:
         import boto3  # noqa: PLC0415: a machine without it can still ask `check` and `price`
@@ -111,6 +115,8 @@ class Cloud:
                 problem = ProviderError(str(error), command=words)
                 if lost_is_lost:
                     raise LostAnswer(str(error), command=words) from None
+            except self._exceptions.NoCredentialsError as error:
+                raise NoCredentials(str(error), command=words) from None
             except self._exceptions.BotoCoreError as error:  # credentials, parameters: no use again
                 raise ProviderError(str(error), command=words) from None
             pause = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))

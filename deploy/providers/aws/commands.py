@@ -12,12 +12,14 @@ import request as requests
 import states
 import tags
 import teardown
-from cloud import Cloud
+from cloud import Cloud, NoCredentials
 from errors import ProviderError, RequestError
 from hosts import Fleet
 from keys import Keys
 from network import Network
 from progress import event
+
+_NO_RIGHT = ("UnauthorizedOperation", "AuthFailure")
 
 
 def check(document):
@@ -108,7 +110,16 @@ def describe(document):
     request = requests.parse(record) if record else _by_tags(cloud, run, path, _options(state, document))
     if not request.hosts:
         return contract.describe_nothing(run)
-    return Fleet(cloud, request, state, Keys(run, state.keys), state.fleet()).describe()
+    fleet = Fleet(cloud, request, state, Keys(run, state.keys), state.fleet())
+    try:
+        return fleet.describe()
+    except ProviderError as error:
+        # A control host without a profile has what it needs to carry the journey out.
+        may_not = isinstance(error, NoCredentials) or getattr(error, "code", "") in _NO_RIGHT
+        if states.seat() is None or not may_not:
+            raise
+        event("warning", "", f"nothing is known of the instances here: {error}")
+        return fleet.describe_unseen()
 
 
 def _options(state, document):

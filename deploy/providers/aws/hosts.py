@@ -285,8 +285,9 @@ class Fleet:
 
     # --- describing -----------------------------------------------------------------------------
 
-    def describe(self):
-        known = self.instances()
+    def describe(self, known=None):
+        """`known`: as `instances` tells, which is asked if it is not given."""
+        known = self.instances() if known is None else known
         inside = states.seat() is not None
         control = boot_data.CONTROL if self._request.outside else {}
         key, trusted = str(self._keys.login), str(self._keys.known_hosts)
@@ -313,6 +314,13 @@ class Fleet:
             "control": control,
             "heartbeat": boot_data.HEARTBEAT,
         }
+
+    def describe_unseen(self):
+        """From a host of the run that has no right to look: how to log in, and nothing of how they are."""
+        answer = self.describe(known={})
+        for entry in answer["hosts"]:
+            entry["state"] = "unknown"
+        return {**answer, "missing": []}
 
     @staticmethod
     def _entry(host, last):

@@ -16,6 +16,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import aws_case  # noqa: E402
 from aws_case import OPERATOR, Case, filter_of, tags_of  # noqa: E402
 
+ACCOUNT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
 MANY = 40  # workers of the largest run
 
 
@@ -252,6 +254,23 @@ class AskedFromControl(Case):
             self.assertEqual((code, answer.get("missing")), (0, []), answer)
             for host in answer["hosts"]:
                 self.assertEqual(host["ssh"][:3], ["ssh", "-F", "/dev/null"])
+
+    def test_without_the_right_to_look_it_tells_what_it_knows(self):
+        at_home = self.run_.environment
+        bare = {k: v for k, v in at_home().items() if k not in ACCOUNT}
+        self.emulation.denied = {"DescribeInstances"}
+        for environment in (at_home(), bare):
+            self.run_.environment = lambda e=environment: e
+            code, answer = self.ask("describe")
+            self.assertEqual((code, answer.get("missing")), (0, []), answer)
+            self.assertEqual([h["state"] for h in answer["hosts"]], ["unknown"] * 3)
+            self.assertEqual(answer["hosts"][1]["ssh"][-1], "root@10.0.2.20")
+            self.assertEqual(answer["ssh_key"], "/root/.ssh/id_ed25519")
+            code, answer = self.ask("up")
+            self.assertEqual(code, 1, "it makes nothing of what it does not see")
+            self.run_.environment = at_home
+            self.assertEqual(self.run_.call("describe")[0], 1, "an operator must see")
+        self.emulation.denied = set()
 
     def test_only_this_run_can_be_asked_for(self):
         for command in ("describe", "up", "down", "check", "price"):
