@@ -2,7 +2,7 @@
 """The boot data of aws hosts, booted in test hosts of the netns provider: keys and logins with a real
 sshd, the kernel settings, the packages' way, and that the dead man's switch does end the host.
 
-cloud-init and systemd are not there; a few lines here stand for what the boot data asks of them.
+cloud-init and systemd are not there; boot_case.py stands for what the boot data asks of them.
 """
 
 import json
@@ -19,31 +19,12 @@ sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "common"))
 sys.path.append(os.path.join(os.path.dirname(HERE), "netns"))
 
+import boot_case  # noqa: E402
 import boot_data  # noqa: E402
 import fleet_case  # noqa: E402
 import request as requests  # noqa: E402
 from fleet_case import wait_for  # noqa: E402
 from keys import Keys  # noqa: E402
-
-# What cloud-init does with `write_files` before sshd starts.
-_WRITE = """
-import json, os, sys
-for file in json.load(sys.stdin):
-    os.makedirs(os.path.dirname(file["path"]), exist_ok=True)
-    with open(file["path"], "a" if file.get("append") else "w") as out:
-        out.write(file["content"])
-    os.chmod(file["path"], int(file["permissions"], 8))
-"""
-
-# Stand for systemd's tools and for apt: they note how they were called. The timer is `every_second`.
-_TOOLS = {
-    "systemctl": 'echo "systemctl $*" >> /tmp/calls\n'
-    'case "$*" in *enable*baiwan-deadman.timer) every_second > /dev/null 2>&1 & ;; esac\n',
-    "every_second": "while sleep 1; do baiwan-deadman; done\n",
-    "shutdown": 'echo "shutdown $*" >> /tmp/calls\ncase "$*" in *now) kill -TERM 1; sleep 5 ;; esac\n',
-    "apt-get": 'echo "apt-get $*" >> /tmp/calls\n'
-    'case "$*" in *update) [ -e /tmp/once ] || { touch /tmp/once; exit 100; } ;; esac\n',
-}
 
 
 class Booted(unittest.TestCase):
@@ -59,25 +40,8 @@ class Booted(unittest.TestCase):
         request = requests.parse({**cls.run_.request, "heartbeat_s": 150})
         cls.end = int(time.time()) + 3600
         for host in request.hosts:
-            cls.boot(host, boot_data.build(request, host, "fleet-id", cls.keys, cls.end, "us-east-1"))
-
-    @classmethod
-    def boot(cls, host, text):
-        first, _, document = text.partition("\n")
-        assert first == "#cloud-config", first
-        document = json.loads(document)
-        files = document["write_files"]
-        for name, lines in _TOOLS.items():
-            content = "#!/bin/sh\n" + lines
-            files.append({"path": f"/usr/local/bin/{name}", "content": content, "permissions": "0755"})
-        argv = [*cls.run_.host(host.name)["exec"], "/usr/bin/python3", "-c", _WRITE]
-        subprocess.run(argv, input=json.dumps(files), text=True, check=True, timeout=30)
-        # As Debian's own configuration: it includes the folder, and names no key of its own.
-        sshd = "sed -i '/^HostKey/d; 1i Include /etc/ssh/sshd_config.d/*.conf' /etc/ssh/sshd_config"
-        cls.must(host.name, "sh", "-c", sshd + " && sv restart /etc/service/sshd")
-        (command,) = document["runcmd"]
-        path = "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin"
-        cls.must(host.name, "env", path, "BAIWAN_PAUSE=0", *command)
+            text = boot_data.build(request, host, "fleet-id", cls.keys, cls.end, "us-east-1")
+            boot_case.boot(cls.run_.host(host.name)["exec"], text)
 
     @classmethod
     def must(cls, host, *argv):

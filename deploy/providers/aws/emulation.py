@@ -12,6 +12,8 @@ import http.server
 import json
 import logging
 import os
+import re
+import sys
 import tempfile
 import threading
 import urllib.parse
@@ -60,7 +62,7 @@ class Emulation:
         os.unlink(file.name)
         self.moto = "127.0.0.1", self._moto.get_host_and_port()[1]
         handler = type("Handler", (_Handler,), {"emulation": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -71,7 +73,7 @@ class Emulation:
         """Forgets faults and tokens; what moto holds stays, since runs do not see each other."""
         self.rules = aws_rules.Rules(self.client("ec2"))
         self.faults, self.denied, self.actions, self.quota = [], set(), [], 1000.0
-        self.prices = {}
+        self.prices, self.callers = {}, {}  # {type: price}; {action: ids of the keys it was signed with}
 
     def client(self, service):
         """Straight to moto, behind the proxy's back."""
@@ -100,8 +102,13 @@ class Emulation:
             return self._json(target.split(".")[-1], json.loads(body or b"{}"))
         parameters = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
         action = parameters.get("Action", "")
+        signed = re.search(r"Credential=([^/]+)/", handler.headers.get("Authorization", ""))
+        key = signed.group(1) if signed else ""
         with self.lock:
             self.actions.append(action)
+            self.callers.setdefault(action, set()).add(key)
+        if key.startswith("ASIA") and not handler.headers.get("X-Amz-Security-Token"):
+            return _error(403, "AuthFailure", "AWS was not able to validate the provided access credentials")
         done = [d for fault in self.faults if (d := fault(action, parameters))]
         if done and done[0][0] == "error":
             return _error(*done[0][1:])
@@ -146,6 +153,12 @@ def _error(status, code, text):
     body = (f"<Response><Errors><Error><Code>{code}</Code><Message>{text}</Message></Error></Errors>"
             "<RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>")  # fmt: skip
     return status, "text/xml", body.encode()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # the caller was killed
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
