@@ -60,9 +60,11 @@ TEST_F(FleetProviderTest, ARequestNamesEveryHostWithItsAddressAndSubnet) {
   EXPECT_EQ(request["network"]["subnets"]["subnet-2"], "10.0.2.0/24");
 }
 
-TEST_F(FleetProviderTest, OnlyAwsIsAskedWithWhatOnlyAwsKnows) {
+TEST_F(FleetProviderTest, EachProviderIsAskedWithWhatOnlyItKnows) {
   plan_.aws.ssh_config = "/home/operator/bastion";
-  EXPECT_FALSE(nlohmann::json::parse(ProviderRequest(plan_, "/s")).contains("options"));
+  plan_.netns.init = "systemd";
+  EXPECT_EQ(nlohmann::json::parse(ProviderRequest(plan_, "/s"))["options"].dump(),
+            R"({"init":"systemd"})");
   plan_.provider = "aws";
   const auto options = nlohmann::json::parse(ProviderRequest(plan_, "/s"))["options"];
   EXPECT_EQ(options["ssh_config"], "/home/operator/bastion");

@@ -50,7 +50,8 @@ class StandIns:
 
     def __init__(self, emulation, run_name, network, control="10.0.1.11"):
         self._emulation, self._run_name = emulation, run_name
-        self._hosts = fleet_case.Run("s", workers=0, network=network, hosts=[])
+        self._hosts = fleet_case.Run("s", workers=0, network=network, hosts=[],
+                                      options={"init": "systemd"})
         self._ec2 = emulation.client("ec2")
         self.lives, self._links, self._known = {}, {}, {}
         self.ended_themselves = []  # names of hosts
@@ -158,7 +159,7 @@ class StandIns:
             self._link(name, instance)
             _bring_boto3(enter)
         data = self._ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
-        boot_case.boot(enter, base64.b64decode(data["UserData"]["Value"]).decode())
+        boot_case.boot(enter, base64.b64decode(data["UserData"]["Value"]).decode(), systemd=True)
 
     def _link(self, name, instance):
         """Its way to the cloud's interfaces, and what it asks there with."""

@@ -68,6 +68,7 @@ Restart=always
 RestartSec=1
 LimitNOFILE=infinity
 """
+_UNIT_NAMES = {"sshd": "ssh"}  # as Debian has it, which also knows it as sshd
 # What would change the kernel's settings or wait for devices.
 _MASKED = ("systemd-sysctl.service", "systemd-udevd.service", "systemd-udev-trigger.service",
            "dev-hugepages.mount", "dev-mqueue.mount", "sys-fs-fuse-connections.mount",
@@ -189,8 +190,10 @@ def _units(etc, services):
         script = folder / f"{name}.run"
         script.write_text(text)
         script.chmod(0o755)
-        (folder / "system" / f"{name}.service").write_text(_UNIT % (name, f"/etc/systemd/{name}.run"))
-        (wants / f"{name}.service").symlink_to(f"../{name}.service")
+        unit = _UNIT_NAMES.get(name, name) + ".service"
+        (folder / "system" / unit).write_text(_UNIT % (name, f"/etc/systemd/{name}.run"))
+        (wants / unit).symlink_to(f"../{unit}")
+    (folder / "system" / "sshd.service").symlink_to("ssh.service")
 
 
 def _write_home(home, key_text):

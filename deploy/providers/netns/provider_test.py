@@ -263,7 +263,7 @@ class Systemd(unittest.TestCase):
         self.assertEqual(run.inside("control", "ssh", "w-0", "hostname"), (0, "w-0", ""))
         # It sees no group but its own, and its services are in that.
         where = run.inside("control", "ssh", "w-0", "cat /proc/self/cgroup")[1]
-        self.assertIn(":/system.slice/sshd.service", where)
+        self.assertIn(":/system.slice/ssh.service", where)
         self.assertNotIn("bw.", where)
         # What is killed starts again.
         self.assertEqual(run.inside("w-0", "systemctl", "kill", "--signal=KILL", "sshd")[0], 0)
