@@ -81,6 +81,12 @@ class Journey:
         tasks = {t["host"]: t["state"] for t in hosts}
         return tasks.get(host) if host else set(tasks.values())
 
+    def notices(self):
+        try:
+            return json.loads((self.folder / "journey.json").read_text()).get("notices", [])
+        except (OSError, ValueError):
+            return []
+
     def reached(self, step):
         return True if self.state(step) not in (None, {"not begun"}) else None
 
@@ -228,6 +234,52 @@ class JourneyTest(unittest.TestCase):
         self.assertNotEqual(fleet_case.trace_of(journey.name), [])
         self.assertEqual(journey.call("down", journey.name)[0], 2)
         self.assertEqual(fleet_case.trace_of(journey.name), [])
+
+    def small_disk(self, journey, host, size):
+        """A disk of its own for the host's folder of the run; hosts share the machine's otherwise."""
+        folder = "/var/lib/baiwan"
+        journey.inside(host, "sh", "-c", f"mkdir -p {folder} && mount -t tmpfs -o size={size} run {folder}")
+        self.assertIn("tmpfs", journey.inside(host, "findmnt", "-no", "FSTYPE", folder))
+
+    def test_a_host_whose_disk_cannot_be_enough_is_named_before_the_load(self):
+        journey = self.journey("j")
+        code, out, err = journey.test("--hosts", "2", "--users-per-host", "50", "--until", "up")
+        self.assertEqual(code, 0, f"{out}{err}")
+        self.small_disk(journey, "worker-001", "256m")
+        code, out, err = journey.call("resume", journey.name)
+        self.assertEqual(code, 2, f"{out}{err}{self.logs(journey)}")
+        self.assertRegex(err, r"worker-001: deploy failed \(attempt 1 of 3\): [0-9]+ MiB of disk are free")
+        self.assertEqual(err.count("MiB of disk are free"), 2, err)  # when it came, and as the end's reason
+        self.assertEqual(journey.state("import"), {"skipped"})
+        self.assertEqual(fleet_case.trace_of(journey.name), [])
+
+    def test_a_disk_that_fills_during_the_run_is_told_by_its_host(self):
+        journey = self.journey("k")
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain(
+            "plan", "--hosts", "2", "--users-per-host", "300", "--rounds", "60", "--out", str(plan)
+        )
+        self.assertEqual(code, 0, err)
+        text = plan.read_text()
+        self.assertIn("\nrate = 0\n", text)
+        plan.write_text(text.replace("\nrate = 0\n", "\nrate = 200000\n"))
+        code, out, err = journey.test("--plan", str(plan), "--until", "up")
+        self.assertEqual(code, 0, f"{out}{err}")
+        self.small_disk(journey, "worker-001", "2500m")
+        operator = journey.start("resume", journey.name)
+        until(lambda: journey.reached("run"), 150, "users play")
+        # What is left is more than the store wants to keep free, and less than with what is to come.
+        journey.inside("worker-001", "fallocate", "-l", "1300M", "/var/lib/baiwan/filled")
+        until(lambda: journey.notices() or None, 20, "a warning")
+        journey.inside("worker-001", "rm", "/var/lib/baiwan/filled")
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 2 * 300 * 30 * 5 * 60)
+        self.assertRegex(err, r"warning: the disk is running out\n  worker-001 1\.[0-9] GiB free, ")
+        _, out, _ = Journey.run_plain("status", str(journey.folder / "journey.json"))
+        self.assertRegex(out, r"1 warning, [01] going on\n +[0-9:]{8}  the disk is running out\n +worker-001")
+        result = journey.result()
+        self.assertIn("the disk is running out: worker-001", result["warnings"][0])
+        self.assertEqual([m["hosts"] for m in result["hosts"]], [3])  # of one machine
 
     def test_a_cut_and_a_host_that_stands_still_are_outlived_and_named(self):
         journey = self.journey("g")

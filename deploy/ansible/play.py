@@ -100,6 +100,7 @@ def _host(request, host, work, swarm):
         # tell who asks, does not reach beyond its sshd.
         "ansible_connection": "ssh",
         "host": {
+            "name": host.name,
             "address": host.address,
             "files": host.files,
             "folders": host.folders,

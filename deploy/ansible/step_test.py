@@ -71,6 +71,12 @@ class InOrder(unittest.TestCase):
         for worker in self.steps.workers:
             self.assertIn("package from peers", " ".join(progress[worker]))
         for host in self.steps.all:
+            facts = json.loads(progress[host][-1])
+            self.assertEqual(facts["host"], host)
+            self.assertGreater(facts["memory"], facts["memory_available"])
+            self.assertGreater(facts["disk"], facts["disk_free"])
+            self.assertGreaterEqual(facts["open_files"], 1024)
+        for host in self.steps.all:
             self.assertEqual(self.on(host, "readlink /opt/baiwan"), f"/opt/{TARBALL.name[:-len('.tar.gz')]}")
             self.assertEqual(self.on(host, f"stat -c %a {RUN}/link.secret; cat {RUN}/link.secret"),
                              "600\n" + self.on("control", f"cat {FOLDER}/link.secret"))  # fmt: skip

@@ -108,7 +108,7 @@ class Steps:
         for line in out.splitlines():
             event = json.loads(line)
             host = event["host"]
-            if event["event"] == "progress":
+            if event["event"] in ("progress", "facts"):
                 progress.setdefault(host, []).append(event["text"])
                 continue
             if host in ends:

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -25,8 +26,9 @@ std::string Text(const json& in, const char* key) {
 
 class EngineActivity : public Activity {
  public:
-  explicit EngineActivity(std::unique_ptr<Tool> tool, std::vector<std::string> hosts)
-      : tool_(std::move(tool)), left_(std::move(hosts)) {}
+  using ReadyFn = std::function<std::string(const HostReady&)>;
+  EngineActivity(std::unique_ptr<Tool> tool, std::vector<std::string> hosts, ReadyFn ready)
+      : tool_(std::move(tool)), left_(std::move(hosts)), ready_(std::move(ready)) {}
 
   std::vector<HostReport> Poll() override {
     std::vector<HostReport> reports;
@@ -48,10 +50,14 @@ class EngineActivity : public Activity {
     const auto event = json::parse(line, nullptr, false);
     if (!event.is_object()) return;
     const std::string what = Text(event, "event");
+    if (what == "facts") TakeFacts(Text(event, "host"), Text(event, "text"));
     if (what != "done" && what != "failed") return;
     const auto at = std::find(left_.begin(), left_.end(), Text(event, "host"));
     if (at == left_.end()) return;
     HostReport report{*at, std::nullopt};
+    if (const auto refused = refused_.find(*at); refused != refused_.end()) {
+      report.failure = Failure{refused->second, "", "", true};  // it will be no larger next time
+    }
     if (what == "failed") {
       report.failure = Failure{Text(event, "why"), Text(event, "command"), Text(event, "log_tail")};
     }
@@ -59,8 +65,18 @@ class EngineActivity : public Activity {
     reports->push_back(std::move(report));
   }
 
+  void TakeFacts(const std::string& host, const std::string& text) {
+    auto ready = HostReadyFromJson(text);
+    if (!ready || !ready_ || std::find(left_.begin(), left_.end(), host) == left_.end()) return;
+    ready->use.name = host;
+    std::string why = ready_(*ready);
+    if (!why.empty()) refused_[host] = std::move(why);
+  }
+
   std::unique_ptr<Tool> tool_;
   std::vector<std::string> left_;
+  const ReadyFn ready_;
+  std::map<std::string, std::string> refused_;  // hosts, and why
 };
 
 // The workers' shares first; the control host's part is to put them together.
@@ -180,7 +196,7 @@ std::unique_ptr<Activity> ControlCrew::Begin(Step step, const std::vector<std::s
                              o_.home + "/tools",
                              ""});
     if (!tool) return DoneAtOnce(hosts, Failure{tool.error(), o_.engine, "", false});
-    engine = std::make_unique<EngineActivity>(std::move(*tool), by_engine);
+    engine = std::make_unique<EngineActivity>(std::move(*tool), by_engine, o_.ready);
   }
   if (!join) return engine;
   std::vector<std::string> files;

@@ -8,6 +8,7 @@
 
 #include "fleet/controller.h"
 #include "fleet/home.h"
+#include "fleet/host_ready.h"
 #include "fleet/provider.h"
 
 namespace baiwan::fleet {
@@ -19,6 +20,8 @@ struct ControlCrewOptions {
   HostPaths paths;
   // Makes HOME/report from what was collected; the failure, or nothing.
   std::function<std::optional<Failure>()> report;
+  // What a host told of itself before it is used: why it cannot be, or "".
+  std::function<std::string(const HostReady&)> ready;
 };
 
 class ControlCrew : public Crew {

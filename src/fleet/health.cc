@@ -83,8 +83,9 @@ Health::Health(const FleetPlan& plan, std::string series, const std::vector<Noti
     : watch_(plan, told), beats_(std::move(series)) {}
 
 std::string Health::Ready(const HostReady& host) {
-  ready_[host.use.name] = host;
-  return CannotBe(watch_.needs(host.use.name), host.use);
+  std::string why = CannotBe(watch_.needs(host.use.name), host.use);
+  if (why.empty()) ready_[host.use.name] = host;
+  return why;
 }
 
 std::vector<Notice> Health::Look(const Journey& journey, std::int64_t now_ms) {

@@ -21,7 +21,8 @@ constexpr std::int64_t kMostQuietMs = 600'000;
 constexpr double kGiB = 1024.0 * 1024 * 1024;
 
 std::string Percent(double share) { return fmt::format("{:.0f} %", share * 100); }
-std::string GiB(std::uint64_t bytes) {
+std::string Size(std::uint64_t bytes) {
+  if (static_cast<double>(bytes) < kGiB) return fmt::format("{} MiB", bytes >> 20);
   return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / kGiB);
 }
 
@@ -32,17 +33,16 @@ std::string CannotBe(const HostNeeds& needs, const HostUse& use) {
     return fmt::format(
         "{} of memory are available and its part of the run needs about {}: end what else runs "
         "there, take larger hosts, or lower hosts.users_per_host",
-        GiB(use.memory_available), GiB(needs.memory_bytes));
+        Size(use.memory_available), Size(needs.memory_bytes));
   }
   const std::uint64_t least = needs.least_disk(use.disk);
   if (use.disk > 0 && use.disk_free < least) {
+    const std::uint64_t kept = needs.reserve(use.disk);
     return fmt::format(
         "{} of disk are free and its part of the run needs {}{}: make room, take larger disks, or "
         "lower hosts.users_per_host or workload.rounds",
-        GiB(use.disk_free), GiB(least),
-        needs.message_bytes > 0 ? fmt::format(", with the {} that store.disk_reserve keeps",
-                                              GiB(needs.reserve(use.disk)))
-                                : "");
+        Size(use.disk_free), Size(least - kept),
+        kept > 0 ? fmt::format(", beside the {} that store.disk_reserve keeps", Size(kept)) : "");
   }
   return "";
 }
@@ -123,8 +123,8 @@ HostWatch::Findings HostWatch::Disks(const std::vector<HostUse>& hosts, double d
                                                                     : Level::kGood;
     found.badness = 1 - use.disk_share();
     found.value = enough ? fmt::format("{} free", Percent(use.disk_share()))
-                         : fmt::format("{} free, {} to come and {} kept free", GiB(use.disk_free),
-                                       GiB(to_come), GiB(kept));
+                         : fmt::format("{} free, {} to come and {} kept free", Size(use.disk_free),
+                                       Size(to_come), Size(kept));
   }
   return findings;
 }

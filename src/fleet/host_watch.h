@@ -23,17 +23,12 @@
 #include <vector>
 
 #include "fleet/check.h"
+#include "fleet/host_ready.h"
 #include "fleet/notice.h"
 #include "fleet/plan.h"
 #include "monitor/host_use.h"
 
 namespace baiwan::fleet {
-
-// What a host tells before it is used.
-struct HostReady {
-  monitor::HostUse use;
-  std::uint64_t open_files = 0;  // of a process; 0: not known
-};
 
 struct HostBeat {
   std::int64_t at_ms = 0;  // wall clock

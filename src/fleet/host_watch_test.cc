@@ -216,7 +216,7 @@ TEST(HostNeeds, AHostIsRefusedOnlyIfItCannotBeEnough) {
   use.disk_free = needs.least_disk(use.disk);
   EXPECT_EQ(CannotBe(needs, use), "");
   use.disk_free -= 1;
-  EXPECT_THAT(CannotBe(needs, use), HasSubstr("5.0 GiB that store.disk_reserve keeps"));
+  EXPECT_THAT(CannotBe(needs, use), HasSubstr("beside the 5.0 GiB that store.disk_reserve keeps"));
   use = Well("worker-000");
   use.memory_available = needs.memory_bytes - 1;
   EXPECT_THAT(CannotBe(needs, use), HasSubstr("of memory are available"));

@@ -11,7 +11,9 @@ Command FleetCommand() {
           "  baiwan fleet plan --hosts 40 && baiwan fleet check plan.toml && baiwan fleet test "
           "--plan plan.toml\n",
           nullptr,
-          {FleetTestCommand(), FleetPlanCommand(), FleetCheckCommand(),
+          {FleetTestCommand(),
+           FleetPlanCommand(),
+           FleetCheckCommand(),
            FleetStepCommand("up", "Makes the hosts of a plan, and stops there."),
            FleetStepCommand("deploy", "Goes on until the program is on every host."),
            FleetStepCommand("import", "Goes on until every host has loaded its users."),
@@ -20,9 +22,15 @@ Command FleetCommand() {
            FleetStepCommand("stop", "Goes on until every process has stopped."),
            FleetStepCommand("verify", "Goes on until every message is verified."),
            FleetStepCommand("collect", "Goes on until results and logs are on the control host."),
-           FleetStepCommand("report", "Goes on until the report is here."), FleetDownCommand(),
-           FleetStatusCommand(), FleetAttachCommand(), FleetResumeCommand(), FleetFilesCommand(),
-           FleetControlCommand(), FleetFollowCommand()}};
+           FleetStepCommand("report", "Goes on until the report is here."),
+           FleetDownCommand(),
+           FleetStatusCommand(),
+           FleetAttachCommand(),
+           FleetResumeCommand(),
+           FleetFilesCommand(),
+           FleetControlCommand(),
+           FleetFollowCommand(),
+           FleetFactsCommand()}};
 }
 
 }  // namespace baiwan::cli

@@ -111,13 +111,14 @@ int RunControl(const Options& o) {
     if (!wrong) return std::nullopt;
     return fleet::Failure{*wrong, "", "", false};
   };
+  fleet::Health health(*plan, fleet::HostPaths().folder + "/series.jsonl", journey->notices);
+  crew_options.ready = [&](const fleet::HostReady& host) { return health.Ready(host); };
   fleet::PulseOptions pulse_options;
   if (const auto wrong = PutTogether(*plan, o.home, crew_options.provider, &pulse_options)) {
     return Fail(*wrong);
   }
   fleet::Pulse pulse(pulse_options);
   fleet::ControlCrew crew(*plan, crew_options);
-  fleet::Health health(*plan, fleet::HostPaths().folder + "/series.jsonl", journey->notices);
   fleet::ControllerOptions options;
   options.watch = [&](const fleet::Journey& now) { return health.Look(now, Wall()); };
   options.first = Step::kDeploy;

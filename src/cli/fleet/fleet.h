@@ -23,6 +23,8 @@ Command FleetDownCommand();
 Command FleetControlCommand();
 Command FleetFollowCommand();
 Command FleetFilesCommand();
+// On each host, called by the step deploy.
+Command FleetFactsCommand();
 
 struct FleetPlanOptions {
   fleet::FleetPlan plan;

@@ -12,6 +12,7 @@
 #include "cli/testing/program.h"
 #include "fleet/check.h"
 #include "fleet/host_files.h"
+#include "fleet/host_ready.h"
 #include "fleet/journey.h"
 #include "fleet/plan.h"
 
@@ -43,6 +44,23 @@ class FleetCommandTest : public ::testing::Test {
   std::string out;
   std::string err;
 };
+
+TEST_F(FleetCommandTest, AHostTellsHowItIsAsALineOfJson) {
+  ASSERT_EQ(Run({"facts", "--host", "worker-007", "--folder", folder.path(), "--open-files", "4096",
+                 "--over", "50ms"}),
+            kDone)
+      << err;
+  const auto host = fleet::HostReadyFromJson(out);
+  ASSERT_TRUE(host.ok()) << host.error() << out;
+  EXPECT_EQ(host->use.name, "worker-007");
+  EXPECT_GT(host->use.cpus, 0U);
+  EXPECT_GT(host->use.memory, host->use.memory_available);
+  EXPECT_GT(host->use.disk, 0U);
+  EXPECT_EQ(host->open_files, 4096U);
+  EXPECT_EQ(Run({"facts", "--host", "a b"}), kUsage);
+  EXPECT_THAT(err, HasSubstr("--host: a host's name"));
+  EXPECT_EQ(Run({"facts", "--host", "a", "--over", "2m"}), kUsage);
+}
 
 TEST_F(FleetCommandTest, APlanThatIsWrittenIsRightAndIsNeverOverwritten) {
   ASSERT_EQ(Run({"plan", "--hosts", "40", "--users-per-host", "25000", "--provider", "aws",

@@ -120,6 +120,7 @@ class ActionModule(ActionBase):
         result = {
             "changed": True,
             "progress": [text.strip() for word, _, text in told if word == "progress"],
+            "facts": [text.strip() for word, _, text in told if word == "facts"],
             "wants_package": code == WANTS_PACKAGE,
             "last": False,
         }

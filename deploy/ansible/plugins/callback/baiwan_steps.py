@@ -33,6 +33,8 @@ class CallbackModule(CallbackBase):
     def _progress(self, result):
         for text in result._result.get("progress", []):
             self._tell(result._host.get_name(), "progress", text)
+        for text in result._result.get("facts", []):
+            self._tell(result._host.get_name(), "facts", text)
 
     def v2_runner_on_ok(self, result):
         self._progress(result)

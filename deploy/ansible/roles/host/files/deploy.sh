@@ -1,4 +1,4 @@
-# Package, files and units. PACKAGE is its name, SHA its checksum, VERSION_ARCH and ARCH what the name
+# Package, files and units of the host NAME. PACKAGE is its name, SHA its checksum, VERSION_ARCH and ARCH what the name
 # says; TRANSFER is p2p, copy, or here (a path in HERE). Standard input is a tar of what is the host's
 # own: files/, secret, package.torrent.
 HELD=$FOLDER/.package  # while it is fetched and passed on
@@ -118,3 +118,24 @@ check_kernel() {
   done </opt/baiwan/units/kernel.conf
 }
 check_kernel
+
+# ---------------------------------------------------------------- how the host is, while nothing of the run is on it
+
+open_files() {  # that a process of the services may have
+  local most
+  if [ $INIT = systemd ]; then
+    most=$(systemctl show baiwan --property LimitNOFILE --value)
+  else
+    most=$(awk '/^Max open files/ {print $5}' /proc/1/limits)
+  fi
+  [[ $most =~ ^[0-9]{1,12}$ ]] || most=$(cat /proc/sys/fs/nr_open)
+  echo "$most"
+}
+tell_facts() {
+  local facts
+  ! service_is_up baiwan && ! compgen -G "$MARKS/import-*.begun" >/dev/null || return 0
+  facts=$(/opt/baiwan/bin/baiwan fleet facts --host "$NAME" --folder "$FOLDER" --open-files "$(open_files)") ||
+    failed "the program does not run on this host" "baiwan fleet facts"
+  tell facts "$facts"
+}
+tell_facts
