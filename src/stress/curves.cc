@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 
+#include "monitor/host_use.h"
 #include "monitor/series.h"
 
 namespace baiwan::stress {
@@ -76,6 +78,9 @@ class Builder final : public monitor::SeriesVisitor {
   void OnSample(const Sample& sample) override {
     if (times_.empty() || sample.ms > times_.back()) times_.push_back(sample.ms);
     if (sample.ms != times_.back()) return;  // a clock that went back between two monitors
+    if (hosts_.size() < monitor::kMostHosts) {
+      hosts_.insert(sample.ops.substr(0, sample.ops.rfind(':')));
+    }
     if (!sample.error.empty()) {
       ++failed_;
       return;
@@ -178,6 +183,7 @@ class Builder final : public monitor::SeriesVisitor {
   std::map<std::string, Counted> before_;
   std::vector<Drawn> panels_;
   std::vector<Beat> beats_;
+  std::set<std::string> hosts_;
   std::uint64_t failed_ = 0;
 };
 
@@ -211,6 +217,7 @@ Curves Builder::Build(std::uint64_t unreadable) const {
   curves.unreadable = unreadable;
   curves.failed = failed_;
   curves.beats = beats_.size();
+  curves.hosts = static_cast<std::uint32_t>(hosts_.size());
   const auto [first, end] = Active();
   auto next = panels_.begin();
   for (const PictureSpec& spec : Specs()) {

@@ -44,6 +44,7 @@ struct Curves {
   std::uint32_t expected = 0;
   double steal_most = 0;     // 0 … 1
   double fetched_per_s = 0;  // bytes of metrics, mean over the beats
+  std::uint32_t hosts = 0;   // addresses that were asked
 };
 
 Result<Curves, std::string> ReadCurves(const std::string& series_path);

@@ -347,6 +347,7 @@ std::string Circumstances(const ReportRun& run) {
 }
 
 std::string Recording(const Curves& c) {
+  const auto each = [&](std::uint32_t of) { return Whole(c.fetched_per_s / std::max(1U, of)); };
   return TextTable(
       "The monitor's record",
       {{"beats", Whole(c.beats)},
@@ -354,9 +355,8 @@ std::string Recording(const Curves& c) {
        {"samples that failed", Whole(c.failed)},
        {"lines that cannot be read", Whole(c.unreadable)},
        {"steal at the worst beat", fmt::format("{:.1f} %", c.steal_most * 100)},
-       {"metrics fetched",
-        fmt::format("{} bytes/s, {} of each process", Whole(c.fetched_per_s),
-                    Whole(c.fetched_per_s / std::max(1.0, static_cast<double>(c.expected))))}});
+       {"metrics fetched", fmt::format("{} bytes/s, {} of each process, {} of each host",
+                                       Whole(c.fetched_per_s), each(c.expected), each(c.hosts))}});
 }
 
 std::string Image(const ReportRun& run, const Picture& picture) {

@@ -73,6 +73,25 @@ class ReportTest : public ::testing::Test {
   const std::string folder_ = temp_.path();
 };
 
+TEST_F(ReportTest, StatesWhatWatchingCostsEachProcessAndEachHost) {
+  for (const char* ops : {"10.0.2.20:9500", "10.0.2.20:9100", "10.0.2.21:9500", "10.0.1.11:8089"}) {
+    monitor::Sample sample;
+    sample.ms = 1'001'000;
+    sample.name = ops;
+    sample.ops = ops;
+    sample.values = {{"stored_total", 5}, {"process_uptime_seconds", 1}};
+    Line(monitor::ToLine(sample));
+  }
+  monitor::Beat beat;
+  beat.ms = 1'001'000;
+  beat.alive = beat.expected = 4;
+  beat.fetched_per_s = 6000;
+  Line(monitor::ToLine(beat));
+  Result({});
+  ASSERT_TRUE(WriteReport({folder_, "", "/no/gnuplot"}).ok());
+  EXPECT_THAT(Page(), HasSubstr("6,000 bytes/s, 1,500 of each process, 2,000 of each host"));
+}
+
 TEST_F(ReportTest, EachHostAtItsWorstAndItsWarnings) {
   RunResult r;
   r.hosts = {{"worker-000", 1, 2, 0.5, 0, 8000, 4000, 16'000, 12'000, "worker-000", {{"pps", 7}}},
