@@ -310,7 +310,7 @@ class JourneyTest(unittest.TestCase):
         self.assertIn("worker-002 does not answer", err)
 
     def test_hosts_with_systemd_start_again_whatever_dies_however_often(self):
-        journey = self.journey("h")
+        journey = self.journey("l")
         plan = pathlib.Path(journey.runs) / "plan.toml"
         code, _, err = Journey.run_plain(
             "plan", "--hosts", "2", "--users-per-host", "300", "--rounds", "60", "--out", str(plan)
