@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Journeys on hosts that are not as usual: with systemd, with little disk, with another end than verified."""
+
+import json
+import pathlib
+import sys
+
+from journey_test import JOURNEY_S, Journey, JourneyCase, fleet_case, until
+
+
+class JourneyHostsTest(JourneyCase):
+    def test_what_failed_has_failed_also_where_the_hosts_are_kept(self):
+        journey = self.journey("h")
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain("plan", "--hosts", "1", "--out", str(plan))
+        self.assertEqual(code, 0, err)
+        text = plan.read_text().replace("\nattempts = 3\n", "\nattempts = 1\n")
+        for key, command in (("serve", ["sleep", "600"]), ("verify", ["false"])):
+            text = text.replace(f"\n{key} = []\n", f"\n{key} = {json.dumps(command)}\n")
+        plan.write_text(text)
+        code, out, err = journey.test("--plan", str(plan), "--until", "report")
+        self.assertEqual(code, 2, f"{out}{err}{self.logs(journey)}")
+        self.assertIn("worker-000", err)
+        self.assertNotEqual(fleet_case.trace_of(journey.name), [])
+        self.assertEqual(journey.call("down", journey.name)[0], 2)
+        self.assertEqual(fleet_case.trace_of(journey.name), [])
+
+    def small_disk(self, journey, host, size):
+        """A disk of its own for the host's folder of the run; hosts share the machine's otherwise."""
+        folder = "/var/lib/baiwan"
+        journey.inside(host, "sh", "-c", f"mkdir -p {folder} && mount -t tmpfs -o size={size} run {folder}")
+        self.assertIn("tmpfs", journey.inside(host, "findmnt", "-no", "FSTYPE", folder))
+
+    def test_a_host_whose_disk_cannot_be_enough_is_named_before_the_load(self):
+        journey = self.journey("j")
+        code, out, err = journey.test("--hosts", "2", "--users-per-host", "50", "--until", "up")
+        self.assertEqual(code, 0, f"{out}{err}")
+        self.small_disk(journey, "worker-001", "256m")
+        code, out, err = journey.call("resume", journey.name)
+        self.assertEqual(code, 2, f"{out}{err}{self.logs(journey)}")
+        self.assertRegex(err, r"worker-001: deploy failed \(attempt 1 of 3\): [0-9]+ MiB of disk are free")
+        self.assertEqual(err.count("MiB of disk are free"), 2, err)  # when it came, and as the end's reason
+        self.assertEqual(journey.state("import"), {"skipped"})
+        self.assertEqual(fleet_case.trace_of(journey.name), [])
+
+    def test_a_disk_that_fills_during_the_run_is_told_by_its_host(self):
+        journey = self.journey("k")
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain(
+            "plan", "--hosts", "2", "--users-per-host", "300", "--rounds", "60", "--out", str(plan)
+        )
+        self.assertEqual(code, 0, err)
+        text = plan.read_text()
+        self.assertIn("\nrate = 0\n", text)
+        plan.write_text(text.replace("\nrate = 0\n", "\nrate = 200000\n"))
+        code, out, err = journey.test("--plan", str(plan), "--until", "up")
+        self.assertEqual(code, 0, f"{out}{err}")
+        self.small_disk(journey, "worker-001", "2500m")
+        operator = journey.start("resume", journey.name)
+        until(lambda: journey.reached("run"), 150, "users play")
+        # What is left is more than the store wants to keep free, and less than with what is to come.
+        journey.inside("worker-001", "fallocate", "-l", "1300M", "/var/lib/baiwan/filled")
+        until(lambda: journey.notices() or None, 20, "a warning")
+        journey.inside("worker-001", "rm", "/var/lib/baiwan/filled")
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 2 * 300 * 30 * 5 * 60)
+        self.assertRegex(err, r"warning: the disk is running out\n  worker-001 1\.[0-9] GiB free, ")
+        _, out, _ = Journey.run_plain("status", str(journey.folder / "journey.json"))
+        self.assertRegex(out, r"1 warning, [01] going on\n +[0-9:]{8}  the disk is running out\n +worker-001")
+        result = journey.result()
+        self.assertIn("the disk is running out: worker-001", result["warnings"][0])
+        self.assertEqual([m["hosts"] for m in result["hosts"]], [3])  # of one machine
+
+    def test_hosts_with_systemd_start_again_whatever_dies_however_often(self):
+        journey = self.journey("l")
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain(
+            "plan", "--hosts", "2", "--users-per-host", "300", "--rounds", "60", "--out", str(plan)
+        )
+        self.assertEqual(code, 0, err)
+        text = plan.read_text()
+        self.assertIn('\ninit = "runit"\n', text)
+        plan.write_text(text.replace('\ninit = "runit"\n', '\ninit = "systemd"\n'))
+        operator = journey.start("test", "--run", journey.name, "--plan", str(plan))
+        until(lambda: journey.reached("run"), 150, "users play")
+        kill = ("systemctl", "kill", "--kill-who=main", "--signal=KILL")
+        journey.inside("control", *kill, "baiwan-fleet")
+        journey.inside("worker-001", *kill, "baiwan-load")
+        # Oftener than systemd lets a service begin again by itself within ten seconds.
+        often = f"for n in 1 2 3 4 5 6 7 8; do {' '.join(kill)} baiwan; sleep 1.1; done"
+        journey.inside("worker-000", "bash", "-c", often)
+        starts = journey.inside("worker-000", "systemctl", "show", "-PNRestarts", "baiwan")
+        self.assertGreaterEqual(int(starts), 6)
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 2 * 300 * 30 * 5 * 60)
+
+
+if __name__ == "__main__":
+    sys.exit(fleet_case.main())
