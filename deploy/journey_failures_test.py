@@ -13,6 +13,22 @@ from journey_test import JOURNEY_S, Journey, JourneyCase, fleet_case, until
 
 
 class JourneyFailuresTest(JourneyCase):
+    def begin(self, journey, *words, change=None, until_step="down"):
+        """The journey of a plan, some lines of which are changed."""
+        plan = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain("plan", *words, "--out", str(plan))
+        self.assertEqual(code, 0, err)
+        text = plan.read_text()
+        for line, other in (change or {}).items():
+            self.assertIn(f"\n{line}\n", text)
+            text = text.replace(f"\n{line}\n", f"\n{other}\n")
+        plan.write_text(text)
+        return journey.start("test", "--run", journey.name, "--plan", str(plan), "--until", until_step)
+
+    def load_clients(self, journey, host):
+        client = (host, "pgrep", "-f", "^/opt/baiwan/bin/baiwan drive")
+        return until(lambda: journey.inside(*client).split() or None, 20, "a load client")
+
     def test_operator_controller_and_a_worker_killed_in_mid_run(self):
         journey = self.journey("b")
         operator = journey.start(
@@ -43,18 +59,12 @@ class JourneyFailuresTest(JourneyCase):
 
     def test_a_cut_and_a_host_that_stands_still_are_outlived_and_named(self):
         journey = self.journey("g")
-        plan = pathlib.Path(journey.runs) / "plan.toml"
-        code, _, err = Journey.run_plain(
-            "plan", "--hosts", "3", "--users-per-host", "400", "--rounds", "40", "--out", str(plan)
-        )
-        self.assertEqual(code, 0, err)
-        text = plan.read_text()
-        self.assertIn("\nconcurrency = 200\n", text)
-        plan.write_text(text.replace("\nconcurrency = 200\n", "\nconcurrency = 10\n"))
-        operator = journey.start("test", "--run", journey.name, "--plan", str(plan))
+        operator = self.begin(
+            journey, "--hosts", "3", "--users-per-host", "400", "--rounds", "40",
+            change={"concurrency = 200": "concurrency = 10"},
+        )  # fmt: skip
         until(lambda: journey.reached("run"), 150, "users play")
-        client = ("worker-002", "pgrep", "-f", "^/opt/baiwan/bin/baiwan drive")
-        load = until(lambda: journey.inside(*client).split() or None, 20, "a load client")
+        load = self.load_clients(journey, "worker-002")
         journey.inside("worker-002", "kill", "-STOP", *load)
         router = ["nsenter", f"--net=/run/netns/bw.{journey.name}._router", "nft"]
         cut = (
@@ -62,12 +72,48 @@ class JourneyFailuresTest(JourneyCase):
             "  ip saddr 10.0.2.20 ip daddr 10.0.2.21 drop\n }\n}\n"
         )
         subprocess.run([*router, "-f", "-"], input=cut, text=True, check=True, timeout=10)
+        # The operator's own connection stands still as well, and is made again.
+        follower = journey.inside("control", "pgrep", "-f", "^/opt/baiwan/bin/baiwan fleet follow")
+        journey.inside("control", "kill", "-STOP", *follower.split())
         time.sleep(18)
         subprocess.run([*router, "delete table bridge cut"], check=True, timeout=10)
         journey.inside("worker-002", "kill", "-CONT", *load)
         out, err = operator.communicate(timeout=JOURNEY_S)
         self.assert_verified(journey, operator.returncode, out, err, 3 * 400 * 30 * 5 * 40)
         self.assertIn("worker-002 does not answer", err)
+
+    def test_hosts_end_themselves_when_their_controller_does_and_not_before(self):
+        journey = self.journey("j")
+        operator = self.begin(
+            journey, "--hosts", "2", "--users-per-host", "300", "--rounds", "20",
+            change={'silence = "10m"': 'silence = "20s"'},
+        )  # fmt: skip
+        until(lambda: journey.reached("run"), 150, "users play")
+        for worker in ("worker-000", "worker-001"):  # for as long as it takes
+            journey.inside(worker, "kill", "-STOP", *self.load_clients(journey, worker))
+        os.killpg(operator.pid, signal.SIGKILL)
+        operator.communicate()
+
+        def states():
+            return {h["state"] for h in journey.provider("describe")["hosts"]}
+
+        time.sleep(32)  # of which they would not live longer than 30 without the controller's beats
+        self.assertEqual(states(), {"running"})
+        self.assertIn("ok: down", journey.inside("control", "sv", "force-stop", "baiwan-fleet"))
+        until(lambda: True if states() == {"ended"} else None, 45, "all hosts have ended")
+        code, out, err = journey.call("resume", journey.name)
+        self.assertEqual(code, 2, f"{out}{err}")
+        self.assertIn("it is ended (hosts end themselves 20s after the last sign of a controller)", err)
+        self.assertEqual(fleet_case.trace_of(journey.name), [])
+
+    def test_a_controller_that_stays_away_is_started_again_by_who_follows(self):
+        journey = self.journey("l")
+        operator = self.begin(journey, "--hosts", "2", "--users-per-host", "50")
+        until(lambda: journey.reached("deploy"), 60, "deploying")
+        self.assertIn("ok: down", journey.inside("control", "sv", "force-stop", "baiwan-fleet"))
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 2 * 50 * 30 * 5)
+        self.assertIn("no controller works on it", err)
 
 
 if __name__ == "__main__":

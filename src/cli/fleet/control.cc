@@ -178,7 +178,8 @@ int RunFollow(const Options& o) {
       const std::string tail = log && log->size() > kTail ? log->substr(log->size() - kTail)
                                : log                      ? *log
                                                           : "";
-      return Fail("no controller works on it; its log ends with:\n" + tail);
+      return Fail("no controller works on it" +
+                  (tail.empty() ? "" : "; its log ends with:\n" + tail));
     }
     Sleep(kLook);
   }

@@ -5,20 +5,16 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/file.h"
-#include "base/units.h"
 #include "cli/args.h"
 #include "cli/fleet/fleet.h"
 #include "cli/fleet/report.h"
 #include "cli/revision.h"
 #include "fleet/bill.h"
-#include "fleet/control_crew.h"
 #include "fleet/plan_check.h"
 #include "fleet/status.h"
 #include "stress/report.h"
@@ -30,18 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 using fleet::Step;
 
-constexpr const char* kHome = "/var/lib/baiwan/fleet";  // on the control host
-constexpr const char* kProgram = "/opt/baiwan/bin/baiwan";
-constexpr Nanos kDescribeWithin = 30 * kSecond;
-constexpr Nanos kHandOverWithin = 300 * kSecond;
-constexpr Nanos kFetchWithin = 600 * kSecond;
-constexpr Nanos kSilence = 180 * kSecond;  // of the control host, before it counts as lost
-constexpr Nanos kLook = 100 * kMillisecond;
-constexpr int kHandOvers = 3;
-
-Nanos Now() { return SystemClock().Monotonic(); }
 std::int64_t Wall() { return static_cast<std::int64_t>(SystemClock().WallMillis()); }
-void Sleep(Nanos time) { std::this_thread::sleep_for(std::chrono::nanoseconds(time)); }
 
 }  // namespace
 
@@ -214,7 +199,9 @@ int Session::Carry() {
   const auto step = fleet::CurrentStep(journey_);
   const bool theirs = step && *step > Step::kUp && *step < Step::kDown;
   if (theirs && o_.until > Step::kUp) {
-    if (HandOver() && !Follow()) return Finish();
+    if (!HandOver()) return kUsage;
+    const bool lost = fleet::CurrentStep(journey_) == Step::kDown;
+    if (!lost && !Follow()) return Finish();
   }
   if (o_.until >= Step::kReport && !fleet::HostsLeft(journey_).empty()) Fetch();
   if (o_.until == Step::kDown && Mine(Step::kDown, Step::kDown)) AddTheBill();
@@ -223,149 +210,26 @@ int Session::Carry() {
 
 int Session::GoOn() { return Open(true) ? Carry() : kUsage; }
 
+// Where the control host can do nothing more. A deadline that has passed is the better reason.
+bool Session::OnlyDestroy(const std::string& why) {
+  fleet::Next(&journey_, Wall());
+  fleet::GiveUp(&journey_, why, Wall());
+  journey_.deadline_ms = 1;
+  fleet::Next(&journey_, Wall());
+  return Save();
+}
+
 int Session::Down() {
   if (!Open(true)) return kUsage;
   fleet::Interrupted(&journey_, Wall());
   const auto step = fleet::CurrentStep(journey_);
   if (step && *step < Step::kDown) {
-    fleet::GiveUp(&journey_, "it was ended by its operator", Wall());
-    journey_.deadline_ms = 1;  // nothing but destroying from now on
-    fleet::Next(&journey_, Wall());
-    if (!Save()) return kUsage;
+    const std::string why = *step > Step::kUp ? Reach() : "";
+    const std::string before = gone_ ? ", after the control host had gone: " + why : "";
+    if (!OnlyDestroy("it was ended by its operator" + before)) return kUsage;
   }
   if (Mine(Step::kDown, Step::kDown)) AddTheBill();
   return Finish();
-}
-
-// ---------------------------------------------------------------- the control host
-
-bool Session::Reach() {
-  const auto found = fleet::Describe(Provider(), plan_, kDescribeWithin);
-  if (!found) return false;
-  const fleet::ProvidedHost* control = found->Find(fleet::kControl);
-  if (control == nullptr || control->ssh.empty()) return false;
-  ssh_ = control->ssh;
-  return true;
-}
-
-fleet::Argv Session::OnControl(const std::string& command) const {
-  fleet::Argv argv = ssh_;
-  argv.push_back(command);
-  return argv;
-}
-
-// What the control host is given, in a folder of its own.
-std::optional<std::string> Session::Bundle() {
-  const std::string bundle = folder_ + "/bundle";
-  std::error_code error;
-  fs::remove_all(bundle, error);
-  fs::create_directories(bundle, error);
-  if (!error) fs::copy(folder_ + "/package", bundle + "/package", error);
-  if (!error) fs::copy(folder_ + "/plan.toml", bundle + "/plan.toml", error);
-  if (!error) fs::copy(folder_ + "/journey.json", bundle + "/handed-over.json", error);
-  if (!error && !plan_.service.folder.empty()) {
-    fs::copy(plan_.service.folder, bundle + "/service", fs::copy_options::recursive, error);
-  }
-  if (!error) fs::copy(deploy_ + "/bootstrap.sh", bundle + "/bootstrap.sh", error);
-  if (error) return fmt::format("cannot put together {}: {}", bundle, error.message());
-  return ReplaceFile(bundle + "/until.new", fmt::format("{}\n", NameOf(o_.until)));
-}
-
-bool Session::HandOver() {
-  std::string why = "the control host cannot be reached";
-  for (int attempt = 1; attempt <= kHandOvers && !Stopped(); ++attempt) {
-    if (attempt > 1) Sleep(2 * kSecond);
-    if (!Reach()) continue;
-    if (const auto wrong = Bundle()) {
-      why = *wrong;
-      break;
-    }
-    fleet::Argv argv = {"/bin/bash", "-c", R"(set -o pipefail; cd "$0" && tar -c . | "$@")",
-                        folder_ + "/bundle"};
-    const auto ssh = OnControl(fmt::format(
-        "umask 077; mkdir -p {0} && tar -x --no-same-owner -C {0} && sh {0}/bootstrap.sh {0}",
-        kHome));
-    argv.insert(argv.end(), ssh.begin(), ssh.end());
-    const auto end =
-        fleet::RunTool({"hand-over", argv, folder_ + "/tools", "", true}, kHandOverWithin);
-    if (end && end->code == 0) return true;
-    why = end ? end->error_tail : end.error();
-    std::fprintf(stderr, "baiwan: handing over to the control host (attempt %d of %d): %s\n",
-                 attempt, kHandOvers, why.c_str());
-  }
-  if (detached_) return true;
-  fleet::GiveUp(&journey_, "the control host could not take over: " + why, Wall());
-  Save();
-  return false;
-}
-
-// Shows how the control host goes on, until its part is over. False: nobody looks any more.
-bool Session::Follow() {
-  bool over = false;
-  Nanos last_heard = Now();
-  while (!over && !Stopped()) {
-    if (!FollowOnce(&over, &last_heard)) break;
-    if (over || Stopped()) break;
-    if (Now() - last_heard > kSilence) {
-      const std::string why =
-          fmt::format("nothing was heard of the control host for {}", FormatDuration(kSilence));
-      if (lock_ == nullptr) {
-        Wrong(why);
-        return false;
-      }
-      fleet::GiveUp(&journey_, why, Wall());
-      journey_.deadline_ms = 1;  // it cannot stop or collect any more
-      fleet::Next(&journey_, Wall());
-      return Save();
-    }
-    Sleep(kSecond);
-    Reach();  // it may have started anew
-  }
-  show_.Clear();
-  return !detached_;
-}
-
-bool Session::FollowOnce(bool* over, Nanos* last_heard) {
-  auto tool = fleet::Tool::Start({"follow",
-                                  OnControl(fmt::format("{} fleet follow --home {} --until {}",
-                                                        kProgram, kHome, NameOf(o_.until))),
-                                  folder_ + "/tools", "", false});
-  if (!tool) return Wrong(tool.error()) == kDone;
-  while (true) {
-    const bool ended = (*tool)->Ended().has_value();
-    for (const std::string& line : (*tool)->NewLines()) {
-      *last_heard = Now();
-      if (line.empty()) continue;  // only a sign of life
-      auto journey = fleet::JourneyFromJson(line);
-      if (!journey) continue;
-      journey_ = std::move(*journey);
-      if (lock_ != nullptr && !Save()) return false;
-      show_.Tell(journey_);
-    }
-    show_.Live(journey_);
-    if (ended) break;
-    if (Stopped()) return true;
-    Sleep(kLook);
-  }
-  *over = *(*tool)->Ended() == 0;
-  return true;
-}
-
-bool Session::Fetch() {
-  if (!Reach()) {
-    Wrong("the control host cannot be reached, so there is no report of it");
-    return false;
-  }
-  fleet::Argv argv = {"/bin/bash", "-c",
-                      R"(set -o pipefail; "$@" | tar -xz --no-same-owner -C "$0")", folder_};
-  const auto ssh = OnControl(fmt::format(
-      "cd {} && tar -cz $(ls -d report collected control.log {} hosts.json 2>/dev/null)", kHome,
-      fleet::kVerifyFile));
-  argv.insert(argv.end(), ssh.begin(), ssh.end());
-  const auto end = fleet::RunTool({"fetch", argv, folder_ + "/tools", "", true}, kFetchWithin);
-  if (end && end->code == 0) return true;
-  Wrong("not fetched: " + (end ? end->error_tail : end.error()));
-  return false;
 }
 
 int Session::Attach() {
@@ -374,22 +238,11 @@ int Session::Attach() {
   const bool theirs = step && *step > Step::kUp && *step < Step::kDown;
   show_.Tell(journey_);
   if (theirs) {
-    if (!Reach()) return Wrong("the control host cannot be reached");
-    Follow();
+    const std::string why = Reach();
+    if (!why.empty()) return Wrong("the control host cannot be reached: " + why);
+    if (!Follow() && !detached_) return kUsage;
   }
   return Finish();
-}
-
-// A live board on the control host, as JSON lines.
-std::unique_ptr<fleet::Tool> Session::Board() {
-  if (ssh_.empty() || fleet::IsOther(plan_)) return nullptr;
-  auto top =
-      fleet::Tool::Start({"top",
-                          OnControl(fmt::format("{} top --registry {}:{} --expect {} --json",
-                                                kProgram, plan_.network.control,
-                                                plan_.ports.registry, fleet::ProcessesOf(plan_))),
-                          folder_ + "/tools", "", false});
-  return top ? std::move(*top) : nullptr;
 }
 
 int Session::Finish() {
@@ -421,9 +274,12 @@ int Session::Finish() {
     if (!o_.json) std::fprintf(stderr, "verified, and everything is destroyed\n");
     return kDone;
   }
-  // Where it was to go no further than to a step with its hosts, it may still have failed.
-  if (outcome == fleet::Outcome::kUnderWay && (detached_ || journey_.gave_up.empty())) {
-    if (!detached_) return kDone;
+  if (outcome == fleet::Outcome::kUnderWay) {
+    if (!detached_ && journey_.gave_up.empty()) return kDone;
+    if (!detached_) {
+      Wrong(journey_.gave_up + "\n`baiwan fleet down " + o_.run + "` destroys what is left");
+      return found && found->exit_code == kMismatch ? kMismatch : kUsage;
+    }
     std::fprintf(stderr,
                  "baiwan: the run goes on without you. `baiwan fleet attach %s` shows it, `resume` "
                  "also finishes it, `down` ends it\n",

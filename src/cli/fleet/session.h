@@ -47,11 +47,13 @@ class Session {
   bool Mine(fleet::Step first, fleet::Step last);
   std::optional<std::string> Bundle();
   bool HandOver();
+  bool OnlyDestroy(const std::string& why);
   bool Follow();
-  bool FollowOnce(bool* over, Nanos* last_heard);
+  // Over one connection. `nobody`: what is said where no controller works.
+  bool FollowOnce(bool* over, Nanos* last_heard, std::string* nobody);
   bool Fetch();
   int Finish();
-  bool Reach();  // how the control host is reached now
+  std::string Reach();  // how the control host is reached now; why it cannot be, or nothing
   fleet::Argv OnControl(const std::string& command) const;
   std::unique_ptr<fleet::Tool> Board();
   bool Stopped();
@@ -68,6 +70,7 @@ class Session {
   fleet::FleetPlan plan_;
   fleet::Journey journey_;
   fleet::Argv ssh_;
+  bool gone_ = false;  // so says the provider of the control host
   Show show_;
   bool detached_ = false;
   supervise::StopSignals signals_;

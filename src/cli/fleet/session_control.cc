@@ -1,0 +1,209 @@
+// A session's ways to the control host: hands the journey over, follows it there, fetches what came
+// of it.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "base/file.h"
+#include "base/units.h"
+#include "cli/args.h"
+#include "cli/fleet/session.h"
+#include "fleet/control_crew.h"
+
+namespace baiwan::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using fleet::State;
+using fleet::Step;
+
+constexpr const char* kHome = "/var/lib/baiwan/fleet";  // on the control host
+constexpr const char* kProgram = "/opt/baiwan/bin/baiwan";
+constexpr Nanos kDescribeWithin = 30 * kSecond;
+constexpr Nanos kHandOverWithin = 300 * kSecond;
+constexpr Nanos kFetchWithin = 600 * kSecond;
+constexpr Nanos kQuiet = 15 * kSecond;     // of a connection that should give a sign each 5 s
+constexpr Nanos kSilence = 180 * kSecond;  // of the control host, before it counts as lost
+constexpr Nanos kGone = 15 * kSecond;      // likewise, where its provider says that it is gone
+constexpr Nanos kLook = 100 * kMillisecond;
+constexpr int kHandOvers = 3;
+constexpr std::size_t kTail = 2048;
+
+Nanos Now() { return SystemClock().Monotonic(); }
+void Sleep(Nanos time) { std::this_thread::sleep_for(std::chrono::nanoseconds(time)); }
+
+// What the program there said of its end, without its name.
+std::string ErrorOf(const fleet::Tool& tool) {
+  std::string text = tool.ErrorTail(kTail);
+  text.erase(text.find_last_not_of('\n') + 1);
+  constexpr std::string_view kName = "baiwan: ";
+  return text.substr(0, kName.size()) == kName ? text.substr(kName.size()) : text;
+}
+
+}  // namespace
+
+std::string Session::Reach() {
+  const auto found = fleet::Describe(Provider(), plan_, kDescribeWithin);
+  gone_ = false;
+  if (!found) return found.error();
+  const fleet::ProvidedHost* control = found->Find(fleet::kControl);
+  const std::string state = control != nullptr ? control->state : "missing";
+  gone_ = state != "running" && state != "starting";
+  if (gone_ && plan_.limits.silence == 0) return "it is " + state;
+  if (gone_) {
+    return fmt::format("it is {} (hosts end themselves {} after the last sign of a controller)",
+                       state, FormatDuration(plan_.limits.silence));
+  }
+  if (control->ssh.empty()) return "its provider knows no way to it";
+  ssh_ = control->ssh;
+  return "";
+}
+
+fleet::Argv Session::OnControl(const std::string& command) const {
+  fleet::Argv argv = ssh_;
+  argv.push_back(command);
+  return argv;
+}
+
+// What the control host is given, in a folder of its own.
+std::optional<std::string> Session::Bundle() {
+  const std::string bundle = folder_ + "/bundle";
+  std::error_code error;
+  fs::remove_all(bundle, error);
+  fs::create_directories(bundle, error);
+  if (!error) fs::copy(folder_ + "/package", bundle + "/package", error);
+  if (!error) fs::copy(folder_ + "/plan.toml", bundle + "/plan.toml", error);
+  if (!error) fs::copy(folder_ + "/journey.json", bundle + "/handed-over.json", error);
+  if (!error && !plan_.service.folder.empty()) {
+    fs::copy(plan_.service.folder, bundle + "/service", fs::copy_options::recursive, error);
+  }
+  if (!error) fs::copy(deploy_ + "/bootstrap.sh", bundle + "/bootstrap.sh", error);
+  if (error) return fmt::format("cannot put together {}: {}", bundle, error.message());
+  return ReplaceFile(bundle + "/until.new", fmt::format("{}\n", NameOf(o_.until)));
+}
+
+// True: it is the control host's now, or that is lost and nothing is left but to destroy.
+bool Session::HandOver() {
+  const bool first = journey_.Find(Step::kDeploy, fleet::kControl)->state == State::kNotBegun;
+  std::string why;
+  for (int attempt = 1; attempt <= kHandOvers && !Stopped(); ++attempt) {
+    if (attempt > 1) Sleep(2 * kSecond);
+    if (why = Reach(); !why.empty()) continue;
+    if (const auto wrong = Bundle()) {
+      why = *wrong;
+      break;
+    }
+    fleet::Argv argv = {"/bin/bash", "-c", R"(set -o pipefail; cd "$0" && tar -c . | "$@")",
+                        folder_ + "/bundle"};
+    const auto ssh = OnControl(fmt::format(
+        "umask 077; mkdir -p {0} && tar -x --no-same-owner -C {0} && sh {0}/bootstrap.sh {0}",
+        kHome));
+    argv.insert(argv.end(), ssh.begin(), ssh.end());
+    const auto end =
+        fleet::RunTool({"hand-over", argv, folder_ + "/tools", "", true}, kHandOverWithin);
+    if (end && end->code == 0) return true;
+    why = end ? end->error_tail : end.error();
+    std::fprintf(stderr, "baiwan: handing over to the control host (attempt %d of %d): %s\n",
+                 attempt, kHandOvers, why.c_str());
+  }
+  if (detached_) return true;
+  why = "the control host could not take over: " + why;
+  if (first || gone_) return OnlyDestroy(why);
+  Wrong(why);
+  std::fprintf(stderr, "The run goes on there: `resume` tries again, `down` ends it.\n");
+  return false;
+}
+
+// Shows how the control host goes on, until its part is over. False: nobody looks any more.
+bool Session::Follow() {
+  bool over = false;
+  int left_alone = 0;
+  Nanos last_heard = Now();
+  while (!over && !Stopped()) {
+    std::string nobody;
+    if (!FollowOnce(&over, &last_heard, &nobody)) break;
+    if (over || Stopped()) break;
+    std::string why = Reach();  // it may have started anew
+    const bool silent = Now() - last_heard > (gone_ ? kGone : kSilence);
+    if (silent) {
+      why = fmt::format("nothing was heard of the control host for {}: {}",
+                        FormatDuration((Now() - last_heard) / kSecond * kSecond), why);
+      Wrong(why);
+    } else if (!nobody.empty()) {
+      Wrong(nobody);
+      why = "no controller works on the control host: its control.log says why";
+    }
+    if (silent || !nobody.empty()) {
+      if (lock_ == nullptr) return false;
+      if (silent || ++left_alone == kHandOvers) return OnlyDestroy(why);
+      HandOver();  // starts the controller
+      if (fleet::CurrentStep(journey_) == Step::kDown) return true;
+    }
+    Sleep(kSecond);
+  }
+  show_.Clear();
+  return !detached_;
+}
+
+bool Session::FollowOnce(bool* over, Nanos* last_heard, std::string* nobody) {
+  auto tool = fleet::Tool::Start({"follow",
+                                  OnControl(fmt::format("{} fleet follow --home {} --until {}",
+                                                        kProgram, kHome, NameOf(o_.until))),
+                                  folder_ + "/tools", "", false});
+  if (!tool) return Wrong(tool.error()) == kDone;
+  for (const Nanos began = Now(); Now() - std::max(began, *last_heard) < kQuiet;) {
+    const bool ended = (*tool)->Ended().has_value();
+    for (const std::string& line : (*tool)->NewLines()) {
+      *last_heard = Now();
+      if (line.empty()) continue;  // only a sign of life
+      auto journey = fleet::JourneyFromJson(line);
+      if (!journey) continue;
+      journey_ = std::move(*journey);
+      if (lock_ != nullptr && !Save()) return false;
+      show_.Tell(journey_);
+    }
+    show_.Live(journey_);
+    if (ended) {
+      *over = *(*tool)->Ended() == kDone;
+      if (*(*tool)->Ended() == kUsage) *nobody = ErrorOf(**tool);
+      break;
+    }
+    if (Stopped()) break;
+    Sleep(kLook);
+  }
+  return true;
+}
+
+bool Session::Fetch() {
+  if (const std::string why = Reach(); !why.empty()) {
+    Wrong("the control host cannot be reached, so there is no report of it: " + why);
+    return false;
+  }
+  fleet::Argv argv = {"/bin/bash", "-c",
+                      R"(set -o pipefail; "$@" | tar -xz --no-same-owner -C "$0")", folder_};
+  const auto ssh = OnControl(fmt::format(
+      "cd {} && tar -cz $(ls -d report collected control.log {} hosts.json 2>/dev/null)", kHome,
+      fleet::kVerifyFile));
+  argv.insert(argv.end(), ssh.begin(), ssh.end());
+  const auto end = fleet::RunTool({"fetch", argv, folder_ + "/tools", "", true}, kFetchWithin);
+  if (end && end->code == 0) return true;
+  Wrong("not fetched: " + (end ? end->error_tail : end.error()));
+  return false;
+}
+
+// A live board on the control host, as JSON lines.
+std::unique_ptr<fleet::Tool> Session::Board() {
+  if (ssh_.empty() || fleet::IsOther(plan_)) return nullptr;
+  auto top =
+      fleet::Tool::Start({"top",
+                          OnControl(fmt::format("{} top --registry {}:{} --expect {} --json",
+                                                kProgram, plan_.network.control,
+                                                plan_.ports.registry, fleet::ProcessesOf(plan_))),
+                          folder_ + "/tools", "", false});
+  return top ? std::move(*top) : nullptr;
+}
+
+}  // namespace baiwan::cli
