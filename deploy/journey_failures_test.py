@@ -82,6 +82,41 @@ class JourneyFailuresTest(JourneyCase):
         self.assert_verified(journey, operator.returncode, out, err, 3 * 400 * 30 * 5 * 40)
         self.assertIn("worker-002 does not answer", err)
 
+    def test_a_slow_host_is_named_and_waited_for(self):
+        journey = self.journey("h")
+        operator = self.begin(
+            journey, "--hosts", "3", "--users-per-host", "400", "--rounds", "40",
+            change={"concurrency = 200": "concurrency = 10"},
+        )  # fmt: skip
+        until(lambda: journey.reached("run"), 150, "users play")
+        load = " ".join(self.load_clients(journey, "worker-002"))
+        script = f"for i in $(seq 50); do kill -STOP {load}; sleep 0.4; kill -CONT {load}; sleep 0.1; done"
+        slow = subprocess.Popen([*journey.host("worker-002")["exec"], "sh", "-c", script])
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        slow.wait(timeout=60)
+        self.assert_verified(journey, operator.returncode, out, err, 3 * 400 * 30 * 5 * 40)
+        self.assertIn("worker-002 is slow: ", err)
+
+    def test_roles_on_hosts_of_their_own_outlive_those_that_die_in_import_and_run(self):
+        journey = self.journey("i")
+        operator = self.begin(
+            journey, "--hosts", "4", "--users-per-host", "150", "--rounds", "60",
+            change={
+                'layout = "cell"': 'layout = "role"', "gateway = 0": "gateway = 1", "logic = 0": "logic = 2",
+                "relay = 0": "relay = 1",
+            },
+        )  # fmt: skip
+        until(lambda: True if journey.state("up") == {"done"} else None, 60, "hosts are up")
+        logic = journey.host("worker-001")["pid"]
+        until(lambda: journey.reached("import"), 90, "importing")
+        os.kill(logic, signal.SIGKILL)
+        until(lambda: journey.reached("run"), 150, "users play")
+        os.kill(journey.host("worker-000")["pid"], signal.SIGKILL)  # the gateways', which plays no users
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 2 * 150 * 30 * 5 * 60)
+        self.assertIn("worker-001: import failed (attempt 1 of 3)", err)
+        self.assertIn("worker-000: up failed (attempt 1 of 3): the host is ended", err)
+
     def test_hosts_end_themselves_when_their_controller_does_and_not_before(self):
         journey = self.journey("j")
         operator = self.begin(
@@ -104,6 +139,21 @@ class JourneyFailuresTest(JourneyCase):
         code, out, err = journey.call("resume", journey.name)
         self.assertEqual(code, 2, f"{out}{err}")
         self.assertIn("it is ended (hosts end themselves 20s after the last sign of a controller)", err)
+        self.assertEqual(fleet_case.trace_of(journey.name), [])
+
+    def test_a_deadline_that_passes_in_mid_run_ends_it(self):
+        journey = self.journey("k")
+        operator = self.begin(journey, "--hosts", "2", "--users-per-host", "50",
+                              change={"rate = 0": "rate = 50"}, until_step="start")  # fmt: skip
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assertEqual(operator.returncode, 0, f"{out}{err}")
+        journey.inside("control", "sv", "force-stop", "baiwan-fleet")
+        near = "import json, sys, time; p = '/var/lib/baiwan/fleet/journey.json'; j = json.load(open(p)); " \
+               "j['deadline_ms'] = int(time.time() * 1000) + 15000; json.dump(j, open(p, 'w'))"  # fmt: skip
+        journey.inside("control", "python3", "-c", near)
+        code, out, err = journey.call("resume", journey.name, limit_s=90)
+        self.assertEqual(code, 2, f"{out}{err}")
+        self.assertIn("the deadline passed during run", err)
         self.assertEqual(fleet_case.trace_of(journey.name), [])
 
     def test_a_controller_that_stays_away_is_started_again_by_who_follows(self):
