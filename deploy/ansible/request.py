@@ -18,7 +18,9 @@ PROGRAM = "/opt/baiwan/bin/baiwan"
 RUN_FOLDER = "/var/lib/baiwan"
 MAX_BYTES = 16 << 20
 MAX_HOSTS = 1001
+MAX_ADDRESS = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_ADDRESS = re.compile(r"https?://[!-~]+")
 _PACKAGE = re.compile(r"(?:[^/\0]*/)*baiwan-([A-Za-z0-9._+-]{1,64})-(x86_64|aarch64)\.tar\.gz")
 
 
@@ -58,6 +60,7 @@ class Request:
     rate_mbit: float
     peer_port: int
     tracker_port: int
+    web_seed: str  # an address that has the package too, or ''
 
 
 def _take(document, key, kind, default=None):
@@ -179,10 +182,25 @@ def read(step, folder, wanted, limit):
         rate_mbit=_take(document, "rate_mbit", (int, float), 0),
         peer_port=_take(document, "peer_port", int, 6881),
         tracker_port=_take(document, "tracker_port", int, 6969),
+        web_seed=_web_seed(folder) if step == "deploy" else "",
     )
     if step == "deploy":
         _check_files(request)
     return request
+
+
+def _web_seed(folder):
+    """Whoever has the address may read what is there, so it stands in a file of its own."""
+    try:
+        with open(os.path.join(folder, "web-seed"), encoding="ascii") as file:
+            text = file.read(MAX_ADDRESS + 1).strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise RequestError(f"web-seed: {error}") from error
+    if text and (len(text) > MAX_ADDRESS or not _ADDRESS.fullmatch(text)):
+        raise RequestError(f"web-seed: expected an address of http or https, up to {MAX_ADDRESS} characters")
+    return text
 
 
 def _check_files(request):

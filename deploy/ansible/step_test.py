@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -47,8 +48,10 @@ class Torrent(unittest.TestCase):
             file.flush()
             text, info_hash = swarm.make_torrent(file.name, "http://h/announce")
             first = pathlib.Path(file.name).read_bytes()[: swarm.MIN_PIECE]
+            more, same = swarm.make_torrent(file.name, "http://h/announce", "https://s/x?y=1")
         self.assertIn(b"6:pieces100:" + hashlib.sha1(first).digest(), text)
         self.assertEqual(len(info_hash), 40)
+        self.assertEqual((info_hash, more), (same, text[:-1] + b"8:url-list15:https://s/x?y=1e"))
 
 
 class InOrder(unittest.TestCase):
@@ -218,6 +221,34 @@ class Disturbed(unittest.TestCase):
         self.assertIn("package from peers", progress["worker-002"][0])
         for worker in self.steps.workers:
             self.inside(worker, "/opt/baiwan/bin/baiwan --help && cd /opt/baiwan && sha256sum --quiet -c SHA256SUMS")
+
+    def test_an_address_of_the_package_is_one_more_source_and_no_condition(self):
+        self.forget("worker-000", "worker-001")
+        cut = ("table inet cut { chain c { type filter hook input priority -1;"
+               " ip saddr 10.0.0.0/16 tcp sport { 6969, 6881 } drop; tcp dport 6881 drop; }; }")  # fmt: skip
+        self.inside("worker-001", f"nft -f - <<<'{cut}'")
+        serve = f"cd {FOLDER}/package && exec python3 -m http.server --bind 10.0.1.11 8099"
+        process = subprocess.Popen([*self.steps.run.host("control")["exec"], "bash", "-c", serve],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        try:
+            self.inside("control", "until curl -sfo /dev/null http://10.0.1.11:8099; do sleep 0.1; done")
+            self.web_seed(f"http://10.0.1.11:8099/{TARBALL.name}?for=a-while")
+            progress, _ = self.steps.done("deploy", ["worker-001"])
+            self.assertIn("package from peers and a web seed", progress["worker-001"][0], "who reaches only the address")
+        finally:
+            process.kill()
+            process.wait()
+        progress, _ = self.steps.done("deploy", ["worker-000"])
+        self.assertIn("package from peers", progress["worker-000"][0], "nobody answers at the address")
+        self.inside("worker-001", "nft delete table inet cut")
+        self.web_seed("ftp://example.org/package")
+        code, ends, _, err = self.steps.step("deploy", ["worker-000"])
+        self.assertEqual((code, ends), (2, {}))
+        self.assertIn("web-seed", err)
+        self.inside("control", f"rm {FOLDER}/web-seed")
+
+    def web_seed(self, address):
+        self.inside("control", f"umask 077 && echo '{address}' > {FOLDER}/web-seed")
 
     def test_without_a_tracker_all_get_copies(self):
         self.forget("worker-002")

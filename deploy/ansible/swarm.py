@@ -39,8 +39,9 @@ def piece_length(size):
     return length
 
 
-def make_torrent(path, announce):
-    """(the torrent, its info hash)"""
+def make_torrent(path, announce, web_seed=""):
+    """(the torrent, its info hash). `web_seed`: an address that has the same file; what comes from there is
+    compared with the torrent's checksums as what peers give."""
     length = piece_length(os.path.getsize(path))
     pieces = []
     with open(path, "rb") as file:
@@ -52,7 +53,10 @@ def make_torrent(path, announce):
         "piece length": length,
         "pieces": b"".join(pieces),
     }
-    return bencode({"announce": announce, "info": info}), hashlib.sha1(bencode(info)).hexdigest()
+    torrent = {"announce": announce, "info": info}
+    if web_seed:
+        torrent["url-list"] = web_seed
+    return bencode(torrent), hashlib.sha1(bencode(info)).hexdigest()
 
 
 class Swarm:
@@ -89,7 +93,8 @@ class Swarm:
         seeds, tracker = self._folder / "seeds", self._folder / "tracker"
         seeds.mkdir(parents=True)
         tracker.mkdir(mode=0o755)
-        torrent, info_hash = make_torrent(request.package, f"http://{address}:{port}/announce")
+        announce = f"http://{address}:{port}/announce"
+        torrent, info_hash = make_torrent(request.package, announce, request.web_seed)
         pathlib.Path(self.torrent).write_bytes(torrent)
         (tracker / "whitelist").write_text(info_hash + "\n")
         (tracker / "whitelist").chmod(0o644)

@@ -93,7 +93,8 @@ void VisitAws(Visitor& v, Plan& p) {
       "aws.ssh_config", p.aws.ssh_config,
       "An ssh_config file for the operator's way to the control host: a bastion, Session Manager.");
   v.Text("aws.image", p.aws.image, "Empty: the newest Debian 12.");
-  v.Text("aws.bucket", p.aws.bucket, "Has the package, for the control host; empty: by ssh.");
+  v.Text("aws.bucket", p.aws.bucket,
+         "Gets the package, as one more source for workers; empty: none.");
   v.Text("aws.instance_profile", p.aws.instance_profile,
          "With which the control host may start a lost worker again.");
   v.Text("aws.endpoint_url", p.aws.endpoint_url, "Of an emulation, for tests.");

@@ -199,6 +199,18 @@ Result<Described, std::string> Describe(const ProviderAt& at, const FleetPlan& p
   return ParseDescribed(end->output);
 }
 
+std::optional<std::string> Publish(const ProviderAt& at, const FleetPlan& plan,
+                                   const std::string& file, const std::string& link, Nanos limit) {
+  json request = json::parse(ProviderRequest(plan, at.state));
+  request["file"] = file;
+  request["link"] = link;
+  const auto end =
+      RunTool({"publish", {at.program, "publish"}, at.folder, request.dump(), false}, limit);
+  if (!end) return end.error();
+  if (end->code == 0) return std::nullopt;
+  return ParseProviderFailure(end->output, end->error_tail).why;
+}
+
 std::unique_ptr<Activity> ProviderStep(const ProviderAt& at, const FleetPlan& plan, Step step,
                                        const std::vector<std::string>& hosts) {
   auto tool = Tool::Start(

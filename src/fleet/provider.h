@@ -47,6 +47,10 @@ struct ProviderAt {
   std::string state;
 };
 Result<Described, std::string> Describe(const ProviderAt& at, const FleetPlan& plan, Nanos limit);
+// Has the provider put `file` where the run's hosts can fetch it, and the address into the file
+// `link`. What went wrong, or nothing.
+std::optional<std::string> Publish(const ProviderAt& at, const FleetPlan& plan,
+                                   const std::string& file, const std::string& link, Nanos limit);
 // `up` and `down` as steps. Each host is done when the provider says so, the others at the end.
 std::unique_ptr<Activity> ProviderStep(const ProviderAt& at, const FleetPlan& plan, Step step,
                                        const std::vector<std::string>& hosts);

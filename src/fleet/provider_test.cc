@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "base/testing/temp_folder.h"
 #include "fleet/control_crew.h"
 #include "fleet/plan_check.h"
@@ -166,6 +167,18 @@ TEST_F(FleetProviderTest, AProviderThatFailsToCheckIsNoMistakeOfThePlan) {
   const auto mumbles = CheckWithProvider(Script("echo nothing"), plan_, {});
   ASSERT_FALSE(mumbles.ok());
   EXPECT_THAT(mumbles.error().why, HasSubstr("cannot be read"));
+}
+
+TEST_F(FleetProviderTest, APackageIsPublishedOrSomebodySaysWhyNot) {
+  const auto at = Script(R"(python3 -c 'import json, sys
+asked = json.load(sys.stdin)
+assert sys.argv[1] == "publish" and asked["run"] == "night-7"
+open(asked["link"], "w").write("https://example.org" + asked["file"])' "$1")");
+  const std::string link = temp_.path() + "/link";
+  EXPECT_EQ(Publish(at, plan_, "/p.tar.gz", link, 20 * kSecond), std::nullopt);
+  EXPECT_EQ(*ReadFile(link), "https://example.org/p.tar.gz");
+  const auto poor = Script(R"(cat >/dev/null; echo '{"error":"no such bucket"}'; exit 1)");
+  EXPECT_EQ(Publish(poor, plan_, "/p.tar.gz", link, 20 * kSecond), "no such bucket");
 }
 
 TEST_F(FleetProviderTest, AHostIsLostOnlyIfItIsKnownToBe) {

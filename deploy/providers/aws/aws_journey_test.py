@@ -28,7 +28,7 @@ import stand_in_case  # noqa: E402
 from aws_case import OPERATOR, things_of  # noqa: E402
 from journey_test import STEPS, Journey, until  # noqa: E402
 
-PROFILE = "controller"
+PROFILE, BUCKET = "controller", "payload-of-the-journey"
 MESSAGES = 2 * 100 * 30 * 5
 _APART = "BAIWAN_TEST_APART"
 
@@ -105,6 +105,8 @@ class AwsJourneyTest(aws_case.Case):
         iam = self.emulation.client("iam")
         if not iam.list_instance_profiles()["InstanceProfiles"]:
             iam.create_instance_profile(InstanceProfileName=PROFILE)
+        self.s3 = self.emulation.client("s3")
+        self.s3.create_bucket(Bucket=BUCKET)
 
     def journey(self, name, **changes):
         journey = AwsJourney(self.emulation, name, **changes)
@@ -112,7 +114,7 @@ class AwsJourneyTest(aws_case.Case):
         return journey
 
     def test_from_nothing_to_verified_to_nothing_with_a_worker_lost_on_the_way(self):
-        journey = self.journey("a", instance_profile=PROFILE, silence="30s")
+        journey = self.journey("a", instance_profile=PROFILE, bucket=BUCKET, silence="30s")
         operator = journey.start("test", "--plan", journey.plan, "--json")
         self.over(journey, operator, lambda: journey.reached("deploy"), 120, "deploying")
         began, before = time.time(), journey.instances()
@@ -127,6 +129,10 @@ class AwsJourneyTest(aws_case.Case):
         lives = {("control", "1"), ("worker-000", "1"), ("worker-001", "1"), ("worker-001", "2")}
         self.assertEqual(set(journey.instances()), lives)
         self.assertIn(stand_in_case.ROLE_KEY, self.emulation.callers["RunInstances"], "by the control host")
+        fetched = set(map(os.path.dirname, self.emulation.bucket.fetched))
+        self.assertEqual(fetched, {f"baiwan/{journey.name}"})
+        files = [p for p in journey.folder.rglob("*") if p.is_file()]
+        self.assertEqual([p for p in files if b"X-Amz-Signature" in p.read_bytes()], [], "the address of the package is the hosts' only")
         logins = set(journey.stand_ins.logins.read_text().split())
         self.assertEqual(logins, {before["control", "1"]["PublicIpAddress"]}, "by the operator's ssh_config")
 
@@ -173,6 +179,8 @@ class AwsJourneyTest(aws_case.Case):
         until(lambda: not journey.stand_ins.lives or None, 20, "the end of the stand-ins")
         self.assertIsNone(journey.stand_ins.failure)
         self.nothing_refused()
+        self.assertEqual(self.emulation.bucket.refused, [])
+        self.assertEqual(self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []), [])
 
 
 def main():

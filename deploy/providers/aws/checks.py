@@ -56,6 +56,7 @@ def missing(request=None):
                      disk_mb=request.options.disk_gb << 10)  # fmt: skip
         chosen = image(cloud, request.options)
         found += _rights(cloud, request, chosen) + _quotas(cloud, request, facts["cpus"])
+        found += _bucket(cloud, request.options.bucket)
     except (RequestError, ProviderError) as error:
         found.append(_entry("image or type", str(error)))
     return found, facts
@@ -73,6 +74,19 @@ def _rights(cloud, request, chosen):
         wanted.append(("CreatePlacementGroup", {"GroupName": "baiwan", "Strategy": "cluster"}))
     refused = [(operation, cloud.refused_dry(operation, **given)) for operation, given in wanted]
     return [_entry(f"the right to ec2:{operation}", why) for operation, why in refused if why]
+
+
+def _bucket(cloud, name):
+    """The endpoint of a network leads to buckets of its own region only."""
+    if not name:
+        return []
+    try:
+        region = cloud.call("GetBucketLocation", "s3", Bucket=name).get("LocationConstraint") or "us-east-1"
+    except CallError as error:
+        return [_entry("options.bucket", f"{name}: {error}")]
+    if region == cloud.region:
+        return []
+    return [_entry("options.bucket", f"{name} is in {region}, and hosts in {cloud.region} cannot reach it")]
 
 
 def _quotas(cloud, request, cpus):

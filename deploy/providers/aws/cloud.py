@@ -70,6 +70,9 @@ class Cloud:
             connect_timeout=CONNECT_LIMIT_S, read_timeout=READ_LIMIT_S, max_pool_connections=16,
             retries={"total_max_attempts": 1, "mode": "standard"},
         )  # fmt: skip
+        style = "path" if self._endpoint else "virtual"  # an emulation has no name for each bucket
+        self._config_of = {"s3": self._config.merge(
+            botocore.config.Config(signature_version="s3v4", s3={"addressing_style": style}))}  # fmt: skip
         self._clients, self._lock = {}, threading.Lock()
         try:
             # boto3 reads AWS_DEFAULT_REGION by itself, and not the name that other tools use too.
@@ -86,8 +89,9 @@ class Cloud:
             key = (service, region)
             if key not in self._clients:
                 self._clients[key] = self._session.client(
-                    service, region_name=region, endpoint_url=self._endpoint, config=self._config
-                )
+                    service, region_name=region, endpoint_url=self._endpoint,
+                    config=self._config_of.get(service, self._config),
+                )  # fmt: skip
             return self._clients[key]
 
     # --- calls ----------------------------------------------------------------------------------
@@ -142,6 +146,14 @@ class Cloud:
         if "ClientToken" in model.input_shape.members:
             parameters["ClientToken"] = token
         return self.call(operation, **parameters)
+
+    def address_of(self, bucket, key, valid_s):
+        """With which whoever has it may read this object, so long."""
+        which = {"Bucket": bucket, "Key": key}
+        try:
+            return self._client("s3", self.region).generate_presigned_url("get_object", which, valid_s)
+        except self._exceptions.BotoCoreError as error:
+            raise ProviderError(str(error), command="s3 GetObject") from None
 
     def refused_dry(self, operation, **parameters):
         """Why this caller may not do it, or ''. What is only not found may be done."""

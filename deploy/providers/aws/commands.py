@@ -7,6 +7,7 @@ import checks
 import contract
 import inventory
 import options as options_of
+import payload
 import price as prices
 import request as requests
 import states
@@ -61,7 +62,7 @@ def up(document):
     with state.lock():
         if state.ending():
             event("down", "", "a `down` was interrupted here: it is finished first")
-            teardown.take_down(cloud, request.run)
+            _take_down(cloud, request.run, request.options.bucket)
             state.remove()
         fleet_id = state.make()
         _refuse_other_hosts(state.request(), request)
@@ -95,6 +96,17 @@ def _refuse_other_hosts(record, request):
     for field in ("type", "architecture", "region", "spot", "placement_group", "zone"):
         if getattr(before.options, field) != getattr(request.options, field):
             raise RequestError(f"options.{field}: the run has another one; take it down first")
+
+
+def publish(document):
+    """A file of the operator's, where the hosts of the run can fetch it."""
+    document = states.seated(document)
+    paths = {name: document.get(name) for name in ("file", "link")}
+    for name, path in paths.items():
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise RequestError(f"{name}: expected the absolute path of a file")
+    request = requests.parse({k: v for k, v in document.items() if k not in paths})
+    return payload.publish(Cloud(request.options), request, paths["file"], paths["link"])
 
 
 # --- describe -----------------------------------------------------------------------------------
@@ -152,11 +164,18 @@ def down(document):
     except RequestError:
         if state.fleet():  # of another run; files of somebody else stay where they are
             raise
-    cloud = Cloud(_options(state, document))
+    options = _options(state, document)
+    cloud = Cloud(options)
     with state.lock():
         state.mark_ending()
-        removed = teardown.take_down(cloud, run)
+        removed = _take_down(cloud, run, options.bucket)
         state.remove()
         if left := state.left():
             raise ProviderError("left over: " + "; ".join(left), command="down")
     return {"run": run, "removed": removed, "left": []}
+
+
+def _take_down(cloud, run, bucket):
+    """What is paid by the hour first."""
+    removed = teardown.take_down(cloud, run)
+    return removed + (payload.remove(cloud, bucket, run) if bucket else [])

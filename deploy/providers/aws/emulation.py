@@ -20,6 +20,7 @@ import urllib.parse
 
 import aws_rules
 import boto3
+import bucket_case
 
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "dummy-key-id", "AWS_SECRET_ACCESS_KEY": "dummy-secret-of-the-tests"}
 IMAGES = [
@@ -61,17 +62,25 @@ class Emulation:
         self._moto.start()
         os.unlink(file.name)
         self.moto = "127.0.0.1", self._moto.get_host_and_port()[1]
-        handler = type("Handler", (_Handler,), {"emulation": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._servers = []
+        self.url = f"http://127.0.0.1:{self._serve(_Handler)}"
+        self.gateway_port = self._serve(_GatewayHandler)
         self.lock = threading.Lock()
         self.reset()
+
+    def _serve(self, handler):
+        """Returns the port."""
+        server = _Server(("127.0.0.1", 0), type("Handler", (handler,), {"emulation": self}))
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self._servers.append(server)
+        return server.server_address[1]
 
     def reset(self):
         """Forgets faults and tokens; what moto holds stays, since runs do not see each other."""
         self.rules = aws_rules.Rules(self.client("ec2"))
+        secrets = {ACCOUNT["AWS_ACCESS_KEY_ID"]: ACCOUNT["AWS_SECRET_ACCESS_KEY"]}
+        self.bucket = bucket_case.Bucket(self.forward, secrets)
         self.faults, self.denied, self.actions, self.quota = [], set(), [], 1000.0
         self.prices, self.callers = {}, {}  # {type: price}; {action: ids of the keys it was signed with}
 
@@ -81,7 +90,8 @@ class Emulation:
         return boto3.client(service, region_name=aws_rules.REGION, endpoint_url=url)
 
     def stop(self):
-        self._server.shutdown()
+        for server in self._servers:
+            server.shutdown()
         self._moto.stop()
 
     def forward(self, method, path, body, headers):
@@ -166,20 +176,49 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = _LIMIT_S
 
     def do_POST(self):  # noqa: N802: the name is the base class's
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = self.emulation.answer(self, body)
+        if self.path != "/":
+            return self.do_GET()
+        answer = self.emulation.answer(self, self._body())
         if answer is None:
             self.close_connection = True
-            return
-        status, kind, data = answer
+        else:
+            self._send(answer[0], {"Content-Type": answer[1]}, answer[2])
+
+    def do_GET(self):  # noqa: N802: S3 has all of them
+        self._send(*self._of_bucket(self._body()))
+
+    do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815
+
+    def _of_bucket(self, body):
+        return self.emulation.bucket.answer(self.command, self.path, self.headers, body)
+
+    def _body(self):
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.send_response_only(100)
+            self.end_headers()
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _send(self, status, headers, data):
+        headers = {"Content-Length": str(len(data)), **headers}
         try:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(data)
+            if self.command != "HEAD":
+                self.wfile.write(data)
         except OSError:  # the caller was killed
             self.close_connection = True
 
     def log_message(self, *_):
         pass
+
+
+class _GatewayHandler(_Handler):
+    """What the gateway endpoint of a network leads to: S3 and nothing else, for hosts without keys."""
+
+    def do_POST(self):  # noqa: N802
+        self._send(403, {}, b"")
+
+    def _of_bucket(self, body):
+        return self.emulation.bucket.answer(self.command, self.path, self.headers, body, only_addresses=True)

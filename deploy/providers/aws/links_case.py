@@ -40,10 +40,10 @@ def _enter(fd):
 
 
 class Relay:
-    """Whoever connects to `port` in there is connected with the same port of loopback out here."""
+    """Whoever connects to `port` in there is connected with port `to` of loopback out here."""
 
-    def __init__(self, namespace, port):
-        self._port = port
+    def __init__(self, namespace, port, to):
+        self._to = to
         self._listener = in_namespace(namespace, lambda: socket.create_server(("127.0.0.1", port)))
         self._room = threading.BoundedSemaphore(_MOST_LINKS)
         threading.Thread(target=self._serve, daemon=True).start()
@@ -64,7 +64,7 @@ class Relay:
 
     def _carry(self, inner):
         try:
-            with inner, socket.create_connection(("127.0.0.1", self._port), _IDLE_S) as outer:
+            with inner, socket.create_connection(("127.0.0.1", self._to), _IDLE_S) as outer:
                 other = {inner: outer, outer: inner}
                 while ready := select.select(list(other), [], [], _IDLE_S)[0]:
                     for end in ready:

@@ -155,8 +155,8 @@ class StandIns:
 
     def _boot(self, name, instance):
         enter = self._hosts.host(name)["exec"]
+        self._link(name, instance)
         if _tag(instance, "outside") == "true":
-            self._link(name, instance)
             _bring_boto3(enter)
         data = self._ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
         boot_case.boot(enter, base64.b64decode(data["UserData"]["Value"]).decode(), systemd=True)
@@ -165,12 +165,21 @@ class StandIns:
         """Its way to the cloud's interfaces, and what it asks there with."""
         namespace = self._namespace(name)
         port = int(self._emulation.url.rsplit(":", 1)[1])
-        self._links[name] = [links_case.Relay(namespace, port)]
+        if _tag(instance, "outside") == "true":
+            self._links[name] = [links_case.Relay(namespace, port, port)]
+        elif self._has_gateway(instance):
+            self._links[name] = [links_case.Relay(namespace, port, self._emulation.gateway_port)]
         if profile := instance.get("IamInstanceProfile"):
             alias = ["ip", "addr", "add", f"{links_case.METADATA}/32", "dev", "lo"]
             subprocess.run(["nsenter", f"--net={namespace}", *alias], check=True, timeout=10)
             role = profile["Arn"].rsplit("/", 1)[1]
-            self._links[name].append(links_case.Metadata(namespace, role, ROLE_KEY, "secret-of-the-role"))
+            service = links_case.Metadata(namespace, role, ROLE_KEY, "secret-of-the-role")
+            self._links.setdefault(name, []).append(service)
+
+    def _has_gateway(self, instance):
+        """Whether its network leads to S3."""
+        of_vpc = [{"Name": "vpc-id", "Values": [instance["VpcId"]]}]
+        return bool(self._ec2.describe_vpc_endpoints(Filters=of_vpc)["VpcEndpoints"])
 
 
 def _lives(pid):

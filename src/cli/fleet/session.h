@@ -46,6 +46,7 @@ class Session {
   int Carry();
   bool Mine(fleet::Step first, fleet::Step last);
   std::optional<std::string> Bundle();
+  std::optional<std::string> PublishPackage(const std::string& bundle);
   bool HandOver();
   bool OnlyDestroy(const std::string& why);
   bool Follow();

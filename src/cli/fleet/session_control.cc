@@ -1,6 +1,7 @@
 // A session's ways to the control host: hands the journey over, follows it there, fetches what came
 // of it.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -24,6 +25,8 @@ constexpr const char* kHome = "/var/lib/baiwan/fleet";  // on the control host
 constexpr const char* kProgram = "/opt/baiwan/bin/baiwan";
 constexpr Nanos kDescribeWithin = 30 * kSecond;
 constexpr Nanos kHandOverWithin = 300 * kSecond;
+constexpr Nanos kPublishWithin = 300 * kSecond;
+constexpr const char* kWebSeed = "web-seed";  // in the bundle; as the step engine knows it
 constexpr Nanos kFetchWithin = 600 * kSecond;
 constexpr Nanos kQuiet = 15 * kSecond;     // of a connection that should give a sign each 5 s
 constexpr Nanos kSilence = 180 * kSecond;  // of the control host, before it counts as lost
@@ -68,6 +71,19 @@ fleet::Argv Session::OnControl(const std::string& command) const {
   return argv;
 }
 
+// Where the plan names a bucket it is one more source of the package; without it a run goes on.
+std::optional<std::string> Session::PublishPackage(const std::string& bundle) {
+  const std::string link = bundle + "/" + kWebSeed;
+  if (auto wrong = ReplaceFile(link, "")) return wrong;  // in place of an older one over there
+  if (plan_.provider != "aws" || plan_.aws.bucket.empty()) return std::nullopt;
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(folder_ + "/package", error)) {
+    if (file.path().extension() != ".gz") continue;
+    return fleet::Publish(Provider(), plan_, file.path().string(), link, kPublishWithin);
+  }
+  return folder_ + "/package has none";
+}
+
 // What the control host is given, in a folder of its own.
 std::optional<std::string> Session::Bundle() {
   const std::string bundle = folder_ + "/bundle";
@@ -82,6 +98,10 @@ std::optional<std::string> Session::Bundle() {
   }
   if (!error) fs::copy(deploy_ + "/bootstrap.sh", bundle + "/bootstrap.sh", error);
   if (error) return fmt::format("cannot put together {}: {}", bundle, error.message());
+  if (const auto wrong = PublishPackage(bundle)) {
+    std::fprintf(stderr, "baiwan: workers will not find the package in %s: %s\n",
+                 plan_.aws.bucket.c_str(), wrong->c_str());
+  }
   return ReplaceFile(bundle + "/until.new", fmt::format("{}\n", NameOf(o_.until)));
 }
 
@@ -104,6 +124,7 @@ bool Session::HandOver() {
     argv.insert(argv.end(), ssh.begin(), ssh.end());
     const auto end =
         fleet::RunTool({"hand-over", argv, folder_ + "/tools", "", true}, kHandOverWithin);
+    ::unlink((folder_ + "/bundle/" + kWebSeed).c_str());  // only the hosts need to know it
     if (end && end->code == 0) return true;
     why = end ? end->error_tail : end.error();
     std::fprintf(stderr, "baiwan: handing over to the control host (attempt %d of %d): %s\n",

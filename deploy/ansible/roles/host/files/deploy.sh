@@ -24,11 +24,12 @@ end_seeder() {
 
 # Joins the swarm until the package is whole; passes it on for a while after that.
 from_peers() {
-  local began=$SECONDS
+  local began=$SECONDS sources=peers
   command -v aria2c >/dev/null || { progress "no aria2 here: the package comes by ssh"; return 1; }
   end_seeder
   mkdir -m 0700 "$HELD"
   mv "$incoming/package.torrent" "$HELD/"
+  ! grep -aq 8:url-list "$HELD/package.torrent" || sources="peers and a web seed"
   printf '#!/bin/sh\n: >"%s"\n' "$HELD/whole" >"$HELD/on-whole"
   chmod 0700 "$HELD/on-whole"
   # The folder goes when the seeder does.
@@ -51,7 +52,7 @@ from_peers() {
     nap 0.1
   done
   is_right "$HELD/$PACKAGE" || failed "the package that came from peers has not the checksum $SHA" sha256sum
-  progress "package from peers in $((SECONDS - began)) s"
+  progress "package from $sources in $((SECONDS - began)) s"
 }
 
 unpack() {  # FILE
