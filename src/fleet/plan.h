@@ -93,6 +93,7 @@ struct AwsPlan {
   std::string image;
   std::string bucket;
   std::string instance_profile;
+  std::string scheduler_role;
   std::string endpoint_url;  // of an emulation
   std::string ssh_config;    // file; how the operator gets to the control host
   std::string prices;        // file

@@ -97,6 +97,8 @@ void VisitAws(Visitor& v, Plan& p) {
          "Gets the package, as one more source for workers; empty: none.");
   v.Text("aws.instance_profile", p.aws.instance_profile,
          "With which the control host may start a lost worker again.");
+  v.Text("aws.scheduler_role", p.aws.scheduler_role,
+         "ARN of a role that ends instances after their deadline; empty: they end themselves.");
   v.Text("aws.endpoint_url", p.aws.endpoint_url, "Of an emulation, for tests.");
   v.Text("aws.prices", p.aws.prices, "A price list; empty: the one beside the provider.");
   v.Number("aws.disk_gb", p.aws.disk_gb, "Of each host.", 8, 1024);

@@ -44,6 +44,7 @@ json AwsOptions(const FleetPlan& plan) {
   text("image", plan.aws.image);
   text("bucket", plan.aws.bucket);
   text("instance_profile", plan.aws.instance_profile);
+  text("scheduler_role", plan.aws.scheduler_role);
   text("endpoint_url", plan.aws.endpoint_url);
   text("prices", plan.aws.prices);
   text("ssh_config", plan.aws.ssh_config);

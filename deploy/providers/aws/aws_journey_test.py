@@ -29,6 +29,7 @@ from aws_case import OPERATOR, things_of  # noqa: E402
 from journey_test import STEPS, Journey, until  # noqa: E402
 
 PROFILE, BUCKET = "controller", "payload-of-the-journey"
+ROLE = "arn:aws:iam::123456789012:role/ends-hosts"
 MESSAGES = 2 * 100 * 30 * 5
 _APART = "BAIWAN_TEST_APART"
 
@@ -114,7 +115,8 @@ class AwsJourneyTest(aws_case.Case):
         return journey
 
     def test_from_nothing_to_verified_to_nothing_with_a_worker_lost_on_the_way(self):
-        journey = self.journey("a", instance_profile=PROFILE, bucket=BUCKET, silence="30s")
+        journey = self.journey("a", instance_profile=PROFILE, bucket=BUCKET, scheduler_role=ROLE,
+                               silence="30s")  # fmt: skip
         operator = journey.start("test", "--plan", journey.plan, "--json")
         self.over(journey, operator, lambda: journey.reached("deploy"), 120, "deploying")
         began, before = time.time(), journey.instances()
@@ -132,7 +134,9 @@ class AwsJourneyTest(aws_case.Case):
         fetched = set(map(os.path.dirname, self.emulation.bucket.fetched))
         self.assertEqual(fetched, {f"baiwan/{journey.name}"})
         files = [p for p in journey.folder.rglob("*") if p.is_file()]
-        self.assertEqual([p for p in files if b"X-Amz-Signature" in p.read_bytes()], [], "the address of the package is the hosts' only")
+        shown = [p for p in files if b"X-Amz-Signature" in p.read_bytes()]
+        self.assertEqual(shown, [], "the address of the package is the hosts' only")
+        self.assertEqual(self.emulation.schedules.actions.count("CreateSchedule"), len(lives))
         logins = set(journey.stand_ins.logins.read_text().split())
         self.assertEqual(logins, {before["control", "1"]["PublicIpAddress"]}, "by the operator's ssh_config")
 
@@ -179,7 +183,8 @@ class AwsJourneyTest(aws_case.Case):
         until(lambda: not journey.stand_ins.lives or None, 20, "the end of the stand-ins")
         self.assertIsNone(journey.stand_ins.failure)
         self.nothing_refused()
-        self.assertEqual(self.emulation.bucket.refused, [])
+        self.assertEqual(self.emulation.bucket.refused + self.emulation.schedules.refused, [])
+        self.assertEqual(self.emulation.client("scheduler").list_schedules()["Schedules"], [])
         self.assertEqual(self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []), [])
 
 

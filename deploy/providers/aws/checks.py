@@ -4,6 +4,7 @@ import shutil
 
 import inventory
 import options as options_of
+import schedules
 import states
 from cloud import CallError, Cloud, load_boto3
 from errors import ProviderError, RequestError
@@ -56,7 +57,7 @@ def missing(request=None):
                      disk_mb=request.options.disk_gb << 10)  # fmt: skip
         chosen = image(cloud, request.options)
         found += _rights(cloud, request, chosen) + _quotas(cloud, request, facts["cpus"])
-        found += _bucket(cloud, request.options.bucket)
+        found += _bucket(cloud, request.options.bucket) + _schedules(cloud, request)
     except (RequestError, ProviderError) as error:
         found.append(_entry("image or type", str(error)))
     return found, facts
@@ -87,6 +88,16 @@ def _bucket(cloud, name):
     if region == cloud.region:
         return []
     return [_entry("options.bucket", f"{name} is in {region}, and hosts in {cloud.region} cannot reach it")]
+
+
+def _schedules(cloud, request):
+    if not request.options.scheduler_role:
+        return []
+    try:
+        schedules.listed(cloud, request.run)
+    except CallError as error:
+        return [_entry("the right to scheduler:ListSchedules", str(error))]
+    return []
 
 
 def _quotas(cloud, request, cpus):

@@ -10,6 +10,7 @@ import options as options_of
 import payload
 import price as prices
 import request as requests
+import schedules
 import states
 import tags
 import teardown
@@ -62,7 +63,7 @@ def up(document):
     with state.lock():
         if state.ending():
             event("down", "", "a `down` was interrupted here: it is finished first")
-            _take_down(cloud, request.run, request.options.bucket)
+            _take_down(cloud, request.run, request.options)
             state.remove()
         fleet_id = state.make()
         _refuse_other_hosts(state.request(), request)
@@ -72,6 +73,8 @@ def up(document):
         network = Network(cloud, request, fleet_id).ensure()
         fleet = Fleet(cloud, request, state, keys, fleet_id)
         started, kept = fleet.start_missing(network, image)
+        if request.options.scheduler_role:
+            schedules.ensure(cloud, request, fleet_id)
         fleet.wait_running()
         warnings = fleet.wait_ready()
         for text in warnings:
@@ -168,14 +171,18 @@ def down(document):
     cloud = Cloud(options)
     with state.lock():
         state.mark_ending()
-        removed = _take_down(cloud, run, options.bucket)
+        removed = _take_down(cloud, run, options)
         state.remove()
         if left := state.left():
             raise ProviderError("left over: " + "; ".join(left), command="down")
     return {"run": run, "removed": removed, "left": []}
 
 
-def _take_down(cloud, run, bucket):
+def _take_down(cloud, run, options):
     """What is paid by the hour first."""
     removed = teardown.take_down(cloud, run)
-    return removed + (payload.remove(cloud, bucket, run) if bucket else [])
+    if options.scheduler_role:
+        removed += schedules.remove(cloud, run)
+    if options.bucket:
+        removed += payload.remove(cloud, options.bucket, run)
+    return removed

@@ -21,6 +21,7 @@ import urllib.parse
 import aws_rules
 import boto3
 import bucket_case
+import schedule_case
 
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "dummy-key-id", "AWS_SECRET_ACCESS_KEY": "dummy-secret-of-the-tests"}
 IMAGES = [
@@ -81,6 +82,7 @@ class Emulation:
         self.rules = aws_rules.Rules(self.client("ec2"))
         secrets = {ACCOUNT["AWS_ACCESS_KEY_ID"]: ACCOUNT["AWS_SECRET_ACCESS_KEY"]}
         self.bucket = bucket_case.Bucket(self.forward, secrets)
+        self.schedules = schedule_case.Schedules(self.forward, self.client("ec2"))
         self.faults, self.denied, self.actions, self.quota = [], set(), [], 1000.0
         self.prices, self.callers = {}, {}  # {type: price}; {action: ids of the keys it was signed with}
 
@@ -185,7 +187,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(answer[0], {"Content-Type": answer[1]}, answer[2])
 
     def do_GET(self):  # noqa: N802: S3 has all of them
-        self._send(*self._of_bucket(self._body()))
+        body = self._body()
+        if self.path.partition("?")[0].startswith("/schedules"):
+            self._send(*self.emulation.schedules.answer(self.command, self.path, self.headers, body))
+        else:
+            self._send(*self._of_bucket(body))
 
     do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815
 
@@ -219,6 +225,9 @@ class _GatewayHandler(_Handler):
 
     def do_POST(self):  # noqa: N802
         self._send(403, {}, b"")
+
+    def do_GET(self):  # noqa: N802
+        self._send(*self._of_bucket(self._body()))
 
     def _of_bucket(self, body):
         return self.emulation.bucket.answer(self.command, self.path, self.headers, body, only_addresses=True)

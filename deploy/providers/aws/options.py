@@ -16,6 +16,7 @@ _ZONE = re.compile(r"[a-z0-9-]{6,30}")
 _IMAGE = re.compile(r"ami-[0-9a-f]{8,17}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PROFILE = re.compile(r"[\w+=,.@-]{1,128}")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/?")
 _PATH = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 
@@ -34,6 +35,7 @@ class Options:
     operator_cidr: str = ""
     bucket: str = ""
     instance_profile: str = ""
+    scheduler_role: str = ""  # the ARN of what EventBridge Scheduler ends instances with
     prices: str = ""  # "": the list beside this file
     ssh_config: str = ""  # a file for the operator's ssh to the `outside` hosts; not on hosts of the run
     traffic_gb_between_zones: float = 0
@@ -46,7 +48,7 @@ def parse(document):
     for name, pattern in (
         ("type", _TYPE), ("image", _IMAGE), ("region", _REGION), ("zone", _ZONE), ("bucket", _BUCKET),
         ("instance_profile", _PROFILE), ("endpoint_url", _URL), ("prices", _PATH),
-        ("ssh_config", _PATH),
+        ("ssh_config", _PATH), ("scheduler_role", _ROLE),
     ):  # fmt: skip
         value = document.get(name, "")
         good = isinstance(value, str) and (pattern.fullmatch(value) or (not value and name != "type"))
