@@ -12,7 +12,7 @@ import time
 from journey_test import JOURNEY_S, Journey, JourneyCase, fleet_case, until
 
 
-class JourneyFailuresTest(JourneyCase):
+class FailuresCase(JourneyCase):
     def begin(self, journey, *words, change=None, until_step="down"):
         """The journey of a plan, some lines of which are changed."""
         plan = pathlib.Path(journey.runs) / "plan.toml"
@@ -29,25 +29,8 @@ class JourneyFailuresTest(JourneyCase):
         client = (host, "pgrep", "-f", "^/opt/baiwan/bin/baiwan drive")
         return until(lambda: journey.inside(*client).split() or None, 20, "a load client")
 
-    def test_operator_controller_and_a_worker_killed_in_mid_run(self):
-        journey = self.journey("b")
-        operator = journey.start(
-            "test", "--run", journey.name, "--hosts", "4", "--users-per-host", "300", "--rounds", "60"
-        )
-        until(lambda: journey.reached("run"), 150, "users play")
-        time.sleep(2)
-        os.killpg(operator.pid, signal.SIGKILL)
-        operator.communicate()
-        status = journey.inside("control", "sv", "status", "baiwan-fleet")
-        self.assertIn("run:", status)
-        controller = status.split("(pid ")[1].split(")")[0]
-        journey.inside("control", "kill", "-9", controller)
-        os.kill(journey.host("worker-002")["pid"], signal.SIGKILL)
-        self.assertEqual(journey.state("run", "worker-002"), "under way")
-        code, out, err = journey.call("resume", journey.name)
-        self.assert_verified(journey, code, out, err, 4 * 300 * 30 * 5 * 60)
-        self.assertIn("worker-002", err)  # its failure was told, by name
 
+class HostsFailTest(FailuresCase):
     def test_a_host_that_dies_in_deploy_is_named_and_the_run_verified(self):
         journey = self.journey("e")
         operator = journey.start("test", "--run", journey.name, "--hosts", "3", "--users-per-host", "50")
@@ -116,6 +99,27 @@ class JourneyFailuresTest(JourneyCase):
         self.assert_verified(journey, operator.returncode, out, err, 2 * 150 * 30 * 5 * 60)
         self.assertIn("worker-001: import failed (attempt 1 of 3)", err)
         self.assertIn("worker-000: up failed (attempt 1 of 3): the host is ended", err)
+
+
+class ControllerFailsTest(FailuresCase):
+    def test_operator_controller_and_a_worker_killed_in_mid_run(self):
+        journey = self.journey("b")
+        operator = journey.start(
+            "test", "--run", journey.name, "--hosts", "4", "--users-per-host", "300", "--rounds", "60"
+        )
+        until(lambda: journey.reached("run"), 150, "users play")
+        time.sleep(2)
+        os.killpg(operator.pid, signal.SIGKILL)
+        operator.communicate()
+        status = journey.inside("control", "sv", "status", "baiwan-fleet")
+        self.assertIn("run:", status)
+        controller = status.split("(pid ")[1].split(")")[0]
+        journey.inside("control", "kill", "-9", controller)
+        os.kill(journey.host("worker-002")["pid"], signal.SIGKILL)
+        self.assertEqual(journey.state("run", "worker-002"), "under way")
+        code, out, err = journey.call("resume", journey.name)
+        self.assert_verified(journey, code, out, err, 4 * 300 * 30 * 5 * 60)
+        self.assertIn("worker-002", err)  # its failure was told, by name
 
     def test_hosts_end_themselves_when_their_controller_does_and_not_before(self):
         journey = self.journey("j")
