@@ -64,7 +64,7 @@ class ControlCrewTest : public ::testing::Test {
   }
 
   const TempFolder temp_;
-  const FleetPlan plan_;
+  FleetPlan plan_;
   Health health_{plan_, temp_.path() + "/series.jsonl", {}};
 };
 
