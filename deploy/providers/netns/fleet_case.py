@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
 
 import groups  # noqa: E402
+import machine  # noqa: E402
 import run_case  # noqa: E402
 
 PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
@@ -125,6 +126,7 @@ def trace_of(run_name):
             continue
         if f"bw.{run_name}." in words:
             found.append(f"process {pid} {words!r}")
+    found += [f"mount {point}" for point in machine.mounts_under("/run/netns") if run_name in point]
     found += [f"mount {line}" for line in mounts() if run_name in line]
     found += [f"control group {f}" for f in groups.folders(f"*{run_name}*")]
     found += [f"lock {p}" for p in pathlib.Path("/run/lock").glob(f"*{run_name}*")]
@@ -143,7 +145,9 @@ def agents_of(run_name):
 
 
 def mounts():
+    """Without the names of namespaces: another's test hosts may come and go meanwhile."""
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    lines = [line for line in lines if not line.split(" ")[4].startswith("/run/netns")]
     return sorted(" ".join(line.split(" ")[3:5]) + " " + line.partition(" - ")[2] for line in lines)
 
 

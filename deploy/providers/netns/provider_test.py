@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import fleet_case  # noqa: E402
+import machine  # noqa: E402
 from fleet_case import OUTSIDE, Run, trace_of, wait_for  # noqa: E402
 
 RATE_MBIT = 80
@@ -41,11 +42,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    # Another's test hosts may come and go meanwhile; they keep the folder of names mounted.
-    left = [m for m in set(fleet_case.mounts()) ^ set(MOUNTS_BEFORE) if "/run/netns/bw." not in m]
-    names = pathlib.Path("/run/netns")
-    if names.is_dir() and os.listdir(names):
-        left = [m for m in left if " /run/netns " not in f"{m} "]
+    left = set(fleet_case.mounts()) ^ set(MOUNTS_BEFORE)
     if left or trace_of(f"t{os.getpid()}"):
         raise AssertionError(f"left over: {left} {trace_of(f't{os.getpid()}')}")
 
@@ -302,7 +299,7 @@ class NamesFolder(unittest.TestCase):
             self.skipTest("others have namespaces on this machine")
 
     def mounted(self):
-        return any(" /run/netns " in f"{m} " for m in fleet_case.mounts())
+        return "/run/netns" in machine.mounts_under("/run/netns")
 
     def test_it_is_waited_for_while_it_is_in_use(self):
         run = Run("n", workers=0)
