@@ -142,10 +142,14 @@ class Cloud:
 
     def create(self, operation, token, **parameters):
         """With the client token, where the operation takes one."""
-        model = self._client("ec2", self.region).meta.service_model.operation_model(operation)
-        if "ClientToken" in model.input_shape.members:
+        if self.knows("ec2", operation, "ClientToken"):
             parameters["ClientToken"] = token
         return self.call(operation, **parameters)
+
+    def knows(self, service, operation, parameter):
+        """Debian's boto3 is older than some of them."""
+        model = self._client(service, self.region).meta.service_model.operation_model(operation)
+        return parameter in model.input_shape.members
 
     def address_of(self, bucket, key, valid_s):
         """With which whoever has it may read this object, so long."""

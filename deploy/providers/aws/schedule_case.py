@@ -17,6 +17,7 @@ class Schedules:
     def __init__(self, forward, ec2):
         self._forward, self._ec2 = forward, ec2
         self.denied = set()  # actions
+        self.then = "DELETE"  # what is to become of one that is over
         self.actions = []
         self.refused = []
 
@@ -49,7 +50,7 @@ class Schedules:
         match = _NAME.fullmatch(name)
         if not match or not asked.get("ClientToken"):
             return f"{name} is no name of a run's schedule, or there is no client token"
-        if (asked.get("ActionAfterCompletion"), asked["FlexibleTimeWindow"]) != ("DELETE", {"Mode": "OFF"}):
+        if (asked.get("ActionAfterCompletion"), asked["FlexibleTimeWindow"]) != (self.then, {"Mode": "OFF"}):
             return "it would stay, or not come in time"
         target = asked["Target"]
         if target["Arn"] != "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances":

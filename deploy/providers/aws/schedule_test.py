@@ -5,6 +5,7 @@ takes away. EventBridge Scheduler is emulated, and stricter than the emulation (
 import datetime
 import json
 import os
+import pathlib
 import sys
 
 sys.dont_write_bytecode = True
@@ -72,6 +73,23 @@ class Schedules(Case):
         self.assertEqual({r for r in removed if r.startswith("schedule ")}, {f"schedule {n}" for n in names})
         self.assertEqual(self.names(), {other})
         self.nothing_refused()
+
+    def test_a_boto3_that_knows_no_end_of_schedules_makes_them_too(self):
+        import botocore.loaders  # noqa: PLC0415: a machine without it skips
+
+        run = self.run_of("s", 1, scheduler_role=ROLE)
+        model = botocore.loaders.Loader().load_service_model("scheduler", "service-2")
+        del model["shapes"]["CreateScheduleInput"]["members"]["ActionAfterCompletion"]
+        folder = pathlib.Path(run.folder, "models", "scheduler", model["metadata"]["apiVersion"])
+        folder.mkdir(parents=True)
+        (folder / "service-2.json").write_text(json.dumps(model))
+        environment = {**run.environment(), "AWS_DATA_PATH": str(folder.parent.parent)}
+        run.environment = lambda: environment
+        self.emulation.schedules.then = None
+        run.must("up")
+        self.assertEqual(self.names(), self.expected(run))
+        run.must("down")
+        self.assertEqual(self.names(), set())
 
     def test_without_a_role_nothing_is_asked(self):
         run = self.run_of("s", 1)

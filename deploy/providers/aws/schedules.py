@@ -51,12 +51,15 @@ def _make(cloud, request, fleet, name, instance):
         "Input": json.dumps({"InstanceIds": [instance["InstanceId"]]}),
         "RetryPolicy": _RETRY,
     }
+    # Without it a schedule of the past stays until `down`, and does no harm.
+    known = cloud.knows("scheduler", "CreateSchedule", "ActionAfterCompletion")
+    then = {"ActionAfterCompletion": "DELETE"} if known else {}
     try:
         cloud.call(
             "CreateSchedule", "scheduler", Name=name, GroupName=_GROUP, Target=target,
             ClientToken=token_of(fleet, name), ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
             ScheduleExpressionTimezone="UTC", FlexibleTimeWindow={"Mode": "OFF"},
-            ActionAfterCompletion="DELETE", Description=f"the end of an instance of the run {request.run}",
+            Description=f"the end of an instance of the run {request.run}", **then,
         )  # fmt: skip
     except CallError as error:
         if error.code != "ConflictException":  # another command has made it meanwhile
