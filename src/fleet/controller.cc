@@ -12,6 +12,8 @@
 namespace baiwan::fleet {
 namespace {
 
+constexpr int kSoonAgain = 6;  // times as often it is looked while a host seems to be gone
+
 class Controller {
  public:
   Controller(Journey* journey, Crew& crew, const Clock& clock, const ControllerOptions& options)
@@ -127,7 +129,6 @@ class Controller {
     const auto step = CurrentStep(journey_);
     if (!journey_.gave_up.empty() || !step || *step > Step::kRun) return;
     std::vector<Crew::Gone> gone = crew_.LookForLost();
-    look_for_lost_at_ = clock_.Monotonic() + o_.look_for_lost;
     std::set<std::string> now;
     std::vector<Crew::Gone> twice;
     for (Crew::Gone& one : gone) {
@@ -138,6 +139,8 @@ class Controller {
       }
     }
     gone_before_ = std::move(now);
+    const Nanos pause = gone_before_.empty() ? o_.look_for_lost : o_.look_for_lost / kSoonAgain;
+    look_for_lost_at_ = clock_.Monotonic() + pause;
     if (Lost(twice)) Save();
   }
 

@@ -30,8 +30,8 @@ constexpr int kDescribeTries = 5;
 constexpr Nanos kPause = 2 * kSecond;
 constexpr Nanos kLook = 200 * kMillisecond;
 constexpr Nanos kSignOfLife = 5 * kSecond;
-constexpr Nanos kLookForLost = 15 * kSecond;
-constexpr Nanos kNobodyFor = 30 * kSecond;  // works on the journey: then it is told
+constexpr Nanos kLookForLost = 30 * kSecond;  // netns: 0.4 s of a core each
+constexpr Nanos kNobodyFor = 30 * kSecond;    // works on the journey: then it is told
 constexpr std::size_t kTail = 2048;
 
 void Sleep(Nanos time) { std::this_thread::sleep_for(std::chrono::nanoseconds(time)); }
