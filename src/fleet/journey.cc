@@ -222,20 +222,25 @@ void Interrupted(Journey* journey, std::int64_t now_ms) {
 bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std::string& why,
               std::int64_t now_ms) {
   Task* up = FindTask(journey, Step::kUp, host);
-  const auto current = CurrentStep(*journey);
-  if (up == nullptr || up->state != State::kDone || !current || *current >= Step::kStop) {
+  const Task* collect = FindTask(journey, Step::kCollect, host);
+  if (up == nullptr || up->state != State::kDone || collect == nullptr ||
+      collect->state == State::kDone || Settled(*journey, Step::kCollect)) {
     return false;
   }
+  const bool played = Settled(*journey, Step::kRun);
   if (!disk_kept && Begun(*journey, Step::kImport, host)) {
+    if (played) return false;
     GiveUp(journey, fmt::format("{} was lost with its store: {}", host, why), now_ms);
     return true;
   }
-  for (const Step step : {Step::kUp, Step::kDeploy, Step::kImport, Step::kStart, Step::kRun}) {
+  for (const Step step : {Step::kUp, Step::kDeploy, Step::kImport, Step::kStart, Step::kRun,
+                          Step::kStop, Step::kVerify, Step::kCollect}) {
     Task* task = FindTask(journey, step, host);
     if (task == nullptr) continue;
-    const bool on_disk = step == Step::kRun || step == Step::kImport ||
-                         (step == Step::kDeploy && disk_kept);  // what it has come to, once done
-    const bool again = task->state == State::kUnderWay || (task->state == State::kDone && !on_disk);
+    // What it has come to is on its disk, but for what runs there.
+    const bool undone = step == Step::kUp || (step == Step::kDeploy && !disk_kept) ||
+                        (step == Step::kStart && !played);
+    const bool again = task->state == State::kUnderWay || (task->state == State::kDone && undone);
     if (!again) continue;
     // As if it had failed now, so that attempts and pauses count.
     task->state = State::kFailed;

@@ -117,9 +117,9 @@ bool Done(Journey* journey, Step step, std::string_view host, std::int64_t now_m
 bool Fail(Journey* journey, Step step, std::string_view host, Failure failure, std::int64_t now_ms);
 // By whoever takes over from a controller that died: what was under way is to be done again.
 void Interrupted(Journey* journey, std::int64_t now_ms);
-// A host went away after `up`. With its disk it is brought up and started again, within its
-// attempts; without, only what comes before `import` can be repeated, and later the journey gives
-// up, since messages are lost.
+// A host went away after `up`, and before what it has is collected. With its disk it is brought up
+// again, within its attempts, and started again until all users have played; without, only what
+// comes before `import` can be repeated, and later the journey gives up, since messages are lost.
 bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std::string& why,
               std::int64_t now_ms);
 void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms);

@@ -267,6 +267,41 @@ TEST(FleetJourney, AHostThatComesBackWithItsDiskIsBroughtUpAndStartedAgain) {
   EXPECT_EQ(Next(&j, 10'002).step, Step::kStop);
 }
 
+TEST(FleetJourney, AHostThatComesBackWhenAllHavePlayedIsOnlyBroughtUp) {
+  for (const Step lost_in : {Step::kStop, Step::kVerify, Step::kCollect}) {
+    Journey j = NewJourney("r", kWorkers, 0);
+    DoUntil(lost_in, &j);
+    for (const Task& task : std::vector<Task>(j.of(lost_in))) {
+      ASSERT_TRUE(Begin(&j, lost_in, task.host, 3));
+    }
+    // Two of them, one after the other: what is then the current step is not what they were in.
+    ASSERT_TRUE(HostLost(&j, "worker-001", true, "does not answer", 4));
+    ASSERT_TRUE(HostLost(&j, "worker-002", true, "does not answer", 5));
+    ASSERT_TRUE(Done(&j, lost_in, "worker-000", 6));
+    ASSERT_TRUE(Done(&j, lost_in, "control", 6));
+    for (const Step step : {Step::kUp, lost_in}) {
+      const Action next = Next(&j, 10'000);
+      EXPECT_EQ(next.step, step) << NameOf(lost_in);
+      EXPECT_THAT(next.hosts, ElementsAre("worker-001", "worker-002")) << NameOf(lost_in);
+      for (const std::string& host : next.hosts) {
+        ASSERT_TRUE(Begin(&j, step, host, 10'000));
+        ASSERT_TRUE(Done(&j, step, host, 10'001));
+      }
+    }
+    EXPECT_GT(Next(&j, 10'002).step, lost_in);
+  }
+}
+
+TEST(FleetJourney, AHostWhoseResultsAreCollectedIsNotMissed) {
+  Journey j = NewJourney("r", kWorkers, 0);
+  DoUntil(Step::kCollect, &j);
+  ASSERT_TRUE(Begin(&j, Step::kCollect, "worker-001", 3));
+  ASSERT_TRUE(Done(&j, Step::kCollect, "worker-001", 4));
+  const Journey before = j;
+  EXPECT_FALSE(HostLost(&j, "worker-001", true, "does not answer", 5));
+  EXPECT_TRUE(j == before);
+}
+
 TEST(FleetJourney, AHostThatLosesItsStoreEndsTheRun) {
   Journey j = NewJourney("r", kWorkers, 0);
   DoUntil(Step::kRun, &j);
