@@ -20,14 +20,14 @@ constexpr std::size_t kMostInterfaces = 64;
 constexpr std::uint32_t kMostCounters = 4096;
 
 // `command` begins with the command's number and gets the answer.
-bool Ask(int socket, const char* interface, void* command) {
+bool Ask(int socket, const std::string& interface, void* command) {
   ifreq request{};
-  std::strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+  std::strncpy(request.ifr_name, interface.c_str(), IFNAMSIZ - 1);
   request.ifr_data = static_cast<char*>(command);
   return ::ioctl(socket, SIOCETHTOOL, &request) == 0;
 }
 
-std::uint32_t CountersOf(int socket, const char* interface) {
+std::uint32_t CountOf(int socket, const std::string& interface) {
   ethtool_drvinfo about{};
   about.cmd = ETHTOOL_GDRVINFO;
   if (!Ask(socket, interface, &about)) return 0;
@@ -40,7 +40,7 @@ std::vector<std::uint64_t> Room(std::uint32_t count, std::size_t size) {
   return std::vector<std::uint64_t>((sizeof(Head) + count * size) / sizeof(std::uint64_t) + 1);
 }
 
-std::vector<std::string> NamesOf(int socket, const char* interface, std::uint32_t count) {
+std::vector<std::string> NamesOf(int socket, const std::string& interface, std::uint32_t count) {
   auto room = Room<ethtool_gstrings>(count, ETH_GSTRING_LEN);
   auto* head = reinterpret_cast<ethtool_gstrings*>(room.data());
   head->cmd = ETHTOOL_GSTRINGS;
@@ -56,7 +56,7 @@ std::vector<std::string> NamesOf(int socket, const char* interface, std::uint32_
   return names;
 }
 
-std::vector<std::uint64_t> ValuesOf(int socket, const char* interface, std::uint32_t count) {
+std::vector<std::uint64_t> ValuesOf(int socket, const std::string& interface, std::uint32_t count) {
   auto room = Room<ethtool_stats>(count, sizeof(std::uint64_t));
   auto* head = reinterpret_cast<ethtool_stats*>(room.data());
   head->cmd = ETHTOOL_GSTATS;
@@ -70,26 +70,34 @@ std::vector<std::uint64_t> ValuesOf(int socket, const char* interface, std::uint
 
 }  // namespace
 
-void AddAllowances(const std::vector<std::string>& names, const std::vector<std::uint64_t>& values,
-                   std::map<std::string, std::uint64_t>* sums) {
+DriverCounters DriverCountersOf(const std::string& interface) {
+  DriverCounters counters;
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const std::uint32_t count = socket ? CountOf(socket.get(), interface) : 0;
+  if (count == 0) return counters;
+  const auto names = NamesOf(socket.get(), interface, count);
+  const auto values = ValuesOf(socket.get(), interface, count);
   for (std::size_t i = 0; i < std::min(names.size(), values.size()); ++i) {
-    const std::string_view name = names[i];
+    counters.emplace_back(names[i], values[i]);
+  }
+  return counters;
+}
+
+void AddAllowances(const DriverCounters& counters, std::map<std::string, std::uint64_t>* sums) {
+  for (const auto& [counter, value] : counters) {
+    const std::string_view name = counter;
     if (name.size() <= kEnd.size() || name.substr(name.size() - kEnd.size()) != kEnd) continue;
-    (*sums)[std::string(name.substr(0, name.size() - kEnd.size()))] += values[i];
+    (*sums)[std::string(name.substr(0, name.size() - kEnd.size()))] += value;
   }
 }
 
 std::map<std::string, std::uint64_t> AllowanceCounters() {
   std::map<std::string, std::uint64_t> sums;
-  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   struct if_nameindex* const all = ::if_nameindex();
-  if (!socket || all == nullptr) return sums;
+  if (all == nullptr) return sums;
   std::size_t looked = 0;
   for (const auto* at = all; at->if_name != nullptr && looked < kMostInterfaces; ++at, ++looked) {
-    const std::uint32_t count = CountersOf(socket.get(), at->if_name);
-    if (count == 0) continue;
-    const auto names = NamesOf(socket.get(), at->if_name, count);
-    AddAllowances(names, ValuesOf(socket.get(), at->if_name, count), &sums);
+    AddAllowances(DriverCountersOf(at->if_name), &sums);
   }
   ::if_freenameindex(all);
   return sums;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace baiwan::monitor {
@@ -16,8 +17,11 @@ namespace baiwan::monitor {
 // "bw_in" of bw_in_allowance_exceeded, over all interfaces.
 std::map<std::string, std::uint64_t> AllowanceCounters();
 
-// Those among an interface's counters, added to `sums`. Pure.
-void AddAllowances(const std::vector<std::string>& names, const std::vector<std::uint64_t>& values,
-                   std::map<std::string, std::uint64_t>* sums);
+// What the driver of an interface counts, in its own order; nothing if it tells nothing.
+using DriverCounters = std::vector<std::pair<std::string, std::uint64_t>>;
+DriverCounters DriverCountersOf(const std::string& interface);
+
+// Those of allowances among them, added to `sums`. Pure.
+void AddAllowances(const DriverCounters& counters, std::map<std::string, std::uint64_t>* sums);
 
 }  // namespace baiwan::monitor

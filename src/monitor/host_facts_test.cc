@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "monitor/ethtool.h"
-
 namespace baiwan::monitor {
 namespace {
 
@@ -124,21 +122,6 @@ TEST(HostFacts, NamesAreLabels) {
   EXPECT_EQ(WrongHostName(""), "");
   EXPECT_NE(WrongHostName("a\"b"), "");
   EXPECT_NE(WrongHostName(std::string(65, 'a')), "");
-}
-
-TEST(Ethtool, OnlyAllowancesCountAndOfAllInterfacesTogether) {
-  std::map<std::string, std::uint64_t> sums;
-  const std::vector<std::string> names = {"tx_timeout", "bw_in_allowance_exceeded",
-                                          "pps_allowance_exceeded", "_allowance_exceeded"};
-  AddAllowances(names, {1, 2, 3, 4}, &sums);
-  AddAllowances(names, {1, 20}, &sums);  // a driver that tells fewer values than names
-  EXPECT_THAT(sums, ElementsAre(Pair("bw_in", 22U), Pair("pps", 3U)));
-}
-
-TEST(Ethtool, AMachineWithoutSuchADriverHasNone) {
-  for (const auto& [name, count] : AllowanceCounters()) {
-    EXPECT_EQ(name.find(' '), std::string::npos) << name << count;
-  }
 }
 
 }  // namespace
