@@ -167,6 +167,7 @@ class Case(unittest.TestCase):
 
     def nothing_refused(self):
         self.assertEqual(self.emulation.rules.refused, [])
+        self.assertEqual(self.emulation.policies.refused, [])
 
 
 def filter_of(run, role=""):

@@ -13,6 +13,15 @@ _HOP_BY_HOP = ("connection", "transfer-encoding", "date", "server")
 MAX_VALID_S = 604800
 
 
+def rights_of(method, target):
+    path, _, query = target.partition("?")
+    if not path.lstrip("/").partition("/")[2] and method == "GET":
+        return ["s3:GetBucketLocation" if "location" in query else "s3:ListBucket"]
+    if method in ("POST", "DELETE"):
+        return ["s3:DeleteObject"]
+    return ["s3:PutObject" if method == "PUT" else "s3:GetObject"]
+
+
 class Bucket:
     """`forward`: as Emulation's. `secrets`: {key id: secret} of who may sign an address."""
 

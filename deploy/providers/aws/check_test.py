@@ -193,6 +193,15 @@ class TheEmulation(Case):
         self.refused("DependencyViolation", "delete_vpc", VpcId=vpc["VpcId"])
         self.ec2.delete_route_table(RouteTableId=first["RouteTableId"])
 
+    def test_a_control_host_may_only_what_its_policy_says(self):
+        import boto3  # noqa: PLC0415
+
+        role = {"aws_access_key_id": "ASIAROLE", "aws_secret_access_key": "x", "aws_session_token": "x"}
+        self.strict = boto3.client("ec2", region_name="us-east-1", endpoint_url=self.emulation.url, **role)
+        self.strict.describe_vpcs()
+        self.refused("UnauthorizedOperation", "delete_vpc", VpcId="vpc-00000000000000000")
+        self.assertEqual(self.emulation.policies.refused, [("control", "ec2:DeleteVpc")])
+
     def test_image_and_type_must_exist_and_fit(self):
         subnet = self.ec2.describe_subnets()["Subnets"][0]
         common = {"MinCount": 1, "MaxCount": 1, "UserData": "x", "TagSpecifications": self.tagged("instance"),

@@ -21,6 +21,7 @@ import urllib.parse
 import aws_rules
 import boto3
 import bucket_case
+import policy_case
 import schedule_case
 
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "dummy-key-id", "AWS_SECRET_ACCESS_KEY": "dummy-secret-of-the-tests"}
@@ -83,6 +84,7 @@ class Emulation:
         secrets = {ACCOUNT["AWS_ACCESS_KEY_ID"]: ACCOUNT["AWS_SECRET_ACCESS_KEY"]}
         self.bucket = bucket_case.Bucket(self.forward, secrets)
         self.schedules = schedule_case.Schedules(self.forward, self.client("ec2"))
+        self.policies = policy_case.Policies()
         self.faults, self.denied, self.actions, self.quota = [], set(), [], 1000.0
         self.prices, self.callers = {}, {}  # {type: price}; {action: ids of the keys it was signed with}
 
@@ -111,7 +113,7 @@ class Emulation:
         """(status, content type, bytes), or None to close without a word."""
         target = handler.headers.get("X-Amz-Target", "")
         if target:
-            return self._json(target.split(".")[-1], json.loads(body or b"{}"))
+            return self._json(handler.headers, target.split(".")[-1], json.loads(body or b"{}"))
         parameters = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
         action = parameters.get("Action", "")
         signed = re.search(r"Credential=([^/]+)/", handler.headers.get("Authorization", ""))
@@ -124,7 +126,7 @@ class Emulation:
         done = [d for fault in self.faults if (d := fault(action, parameters))]
         if done and done[0][0] == "error":
             return _error(*done[0][1:])
-        if action in self.denied:
+        if action in self.denied or self._forbidden(handler.headers, action, parameters):
             return _error(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
         if parameters.get("DryRun") == "true":
             return _error(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
@@ -139,9 +141,21 @@ class Emulation:
             answer = _error(*answer[1].words)
         return None if done and done[0][0] == "lose" else answer
 
-    def _json(self, action, document):
+    def _forbidden(self, headers, action, parameters):
+        """By the policies that are written down for people."""
+        needed = ["sts:GetCallerIdentity" if action == "GetCallerIdentity" else f"ec2:{action}"]
+        if "TagSpecification.1.ResourceType" in parameters:
+            needed.append("ec2:CreateTags")
+        if "IamInstanceProfile.Name" in parameters:
+            needed.append("iam:PassRole")
+        return any([self.policies.forbids(headers, right) for right in needed])
+
+    def _json(self, headers, action, document):
         with self.lock:
             self.actions.append(action)
+        service = {"GetServiceQuota": "servicequotas", "GetProducts": "pricing"}.get(action, "unknown")
+        if self.policies.forbids(headers, f"{service}:{action}"):
+            return 400, "application/x-amz-json-1.1", b'{"__type": "AccessDeniedException"}'
         if action == "GetServiceQuota":
             return _json({"Quota": {"QuotaCode": document["QuotaCode"], "Value": self.quota}})
         if action == "GetProducts":
@@ -187,9 +201,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(answer[0], {"Content-Type": answer[1]}, answer[2])
 
     def do_GET(self):  # noqa: N802: S3 has all of them
-        body = self._body()
-        if self.path.partition("?")[0].startswith("/schedules"):
-            self._send(*self.emulation.schedules.answer(self.command, self.path, self.headers, body))
+        body, emulation = self._body(), self.emulation
+        of_schedules = self.path.partition("?")[0].startswith("/schedules")
+        case = schedule_case if of_schedules else bucket_case
+        needed = case.rights_of(self.command, self.path)
+        signed = "Authorization" in self.headers
+        if signed and any([emulation.policies.forbids(self.headers, right) for right in needed]):
+            self._send(403, {"x-amzn-ErrorType": "AccessDeniedException"}, b"{}" if of_schedules else b"")
+        elif of_schedules:
+            self._send(*emulation.schedules.answer(self.command, self.path, self.headers, body))
         else:
             self._send(*self._of_bucket(body))
 

@@ -11,6 +11,15 @@ _ROLE = re.compile(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+")
 _LONGEST = datetime.timedelta(days=7, minutes=10)
 
 
+def _action_of(method):
+    return {"POST": "CreateSchedule", "DELETE": "DeleteSchedule"}.get(method, "ListSchedules")
+
+
+def rights_of(method, _):
+    passes = ["iam:PassRole"] if method == "POST" else []
+    return [f"scheduler:{_action_of(method)}", *passes]
+
+
 class Schedules:
     """`forward`: as Emulation's; `ec2`: moto's own."""
 
@@ -25,7 +34,7 @@ class Schedules:
         """(status, headers, bytes)"""
         path, _, query = target.partition("?")
         name = urllib.parse.unquote(path).removeprefix("/schedules").lstrip("/")
-        action = {"POST": "CreateSchedule", "DELETE": "DeleteSchedule"}.get(method, "ListSchedules")
+        action = _action_of(method)
         self.actions.append(action)
         if action in self.denied:
             text = f"User is not authorized to perform: scheduler:{action}"
