@@ -19,8 +19,11 @@ std::uint64_t Median(const std::vector<CellBeat>& beat) {
 
 }  // namespace
 
-std::vector<std::string> Laggards::Look(const std::vector<CellBeat>& beat) {
+std::vector<std::string> Laggards::Look(std::vector<CellBeat> beat) {
   std::vector<std::string> said;
+  for (CellBeat& cell : beat) {
+    if (cell.done) cell.finished = users_;
+  }
   if (beat.empty()) return said;
   const std::uint64_t median = Median(beat);
   bool others_gain = false;

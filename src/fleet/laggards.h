@@ -15,6 +15,7 @@ struct CellBeat {
   std::string host;
   std::uint64_t finished = 0;  // users
   bool answers = true;
+  bool done = false;  // its load client has ended well, and answers nobody any more
 };
 
 class Laggards {
@@ -24,7 +25,7 @@ class Laggards {
 
   // A beat of all cells. Sentences: a host that does not answer, one that stands still while others
   // go on, one that has come less than half as far as most.
-  std::vector<std::string> Look(const std::vector<CellBeat>& beat);
+  std::vector<std::string> Look(std::vector<CellBeat> beat);
 
  private:
   enum class Trouble : std::uint8_t { kNone, kSilent, kStill, kSlow };

@@ -57,5 +57,22 @@ TEST(FleetLaggards, OneThatDoesNotAnswerIsNamedUnlessItHasFinished) {
   EXPECT_THAT(l.Look(done), ElementsAre("c goes on again"));
 }
 
+TEST(FleetLaggards, OneWhoseLoadClientHasEndedIsNotMissedOnTheBoard) {
+  Laggards l(100);
+  auto beat = Beat(40, 40, 90);
+  l.Look(beat);
+  beat[2] = {"c", 0, false, true};  // it is not on the board any more
+  for (std::uint64_t n = 41; n < 50; ++n) {
+    beat[0].finished = beat[1].finished = n;
+    EXPECT_THAT(l.Look(beat), IsEmpty());
+  }
+  beat[1] = {"b", 0, false, true};  // and now most have done all
+  std::vector<std::string> said;
+  for (beat[0].finished = 45; beat[0].finished < 49; ++beat[0].finished) {
+    for (std::string& s : l.Look(beat)) said.push_back(std::move(s));
+  }
+  EXPECT_THAT(said, ElementsAre("a is slow: 47 of 100 users have finished there, 100 elsewhere"));
+}
+
 }  // namespace
 }  // namespace baiwan::fleet

@@ -18,13 +18,15 @@ using nlohmann::json;
 std::int64_t Wall() { return static_cast<std::int64_t>(SystemClock().WallMillis()); }
 
 // How far each worker's users are; whoever is not on the board should be.
-std::vector<fleet::CellBeat> BeatOf(const monitor::BoardState& board,
-                                    const fleet::FleetPlan& plan) {
+std::vector<fleet::CellBeat> BeatOf(const monitor::BoardState& board, const fleet::FleetPlan& plan,
+                                    const fleet::Journey& journey) {
   std::map<std::string, fleet::CellBeat> by_address;
   for (std::uint32_t i = 0; i < plan.hosts.count; ++i) {
     if (!fleet::JobOf(plan, i).has_load()) continue;
-    by_address[fleet::FormatAddress(fleet::WorkerAddress(plan, i))] = {fleet::WorkerName(i), 0,
-                                                                       false};
+    const std::string name = fleet::WorkerName(i);
+    const fleet::Task* run = journey.Find(fleet::Step::kRun, name);
+    const bool done = run != nullptr && run->state == fleet::State::kDone;
+    by_address[fleet::FormatAddress(fleet::WorkerAddress(plan, i))] = {name, 0, false, done};
   }
   for (const monitor::BoardState::Cell& cell : board.cells) {
     const auto host = by_address.find(cell.where.substr(0, cell.where.rfind(':')));
@@ -78,7 +80,7 @@ void Show::Live(const fleet::Journey& journey) {
     top_ = start_board_();
   }
   if (top_ != nullptr) {
-    for (const std::string& line : top_->NewLines()) TakeBoard(line);
+    for (const std::string& line : top_->NewLines()) TakeBoard(line, journey);
   }
   if (!screen_.terminal() || json_ || !step) return;
   std::string line = fleet::StepText(journey, *step, Wall());
@@ -90,11 +92,11 @@ void Show::Live(const fleet::Journey& journey) {
   std::fflush(stderr);
 }
 
-void Show::TakeBoard(const std::string& line) {
+void Show::TakeBoard(const std::string& line, const fleet::Journey& journey) {
   auto board = monitor::BoardFromJson(line);
   if (!board) return;
   if (!laggards_) laggards_.emplace(plan_.hosts.users_per_host);
-  const auto sentences = laggards_->Look(BeatOf(*board, plan_));
+  const auto sentences = laggards_->Look(BeatOf(*board, plan_, journey));
   board_ = std::move(board);
   if (json_) {
     Print(R"({"event":"board","board":)" + line + "}\n");

@@ -35,7 +35,7 @@ class Show {
   void Clear();
 
  private:
-  void TakeBoard(const std::string& line);
+  void TakeBoard(const std::string& line, const fleet::Journey& journey);
   void Print(const std::string& text);  // a whole line, above what is in place
   void Draw();                          // the board, in place
 
