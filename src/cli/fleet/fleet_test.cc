@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -123,6 +124,13 @@ TEST_F(FleetCommandTest, StatusShowsTheJourneyAndExitsWithItsOutcome) {
   ASSERT_EQ(fleet::SaveJourney(file, journey), std::nullopt);
   EXPECT_EQ(Run({"status", file}), kMismatch);
   EXPECT_THAT(out, StartsWith("control: plan failed (attempt 1 of 3): no\n"));
+  // By its name, also from where a folder is called the same.
+  const auto before = std::filesystem::current_path();
+  std::filesystem::create_directory(folder.path() + "/a");
+  std::filesystem::copy_file(file, folder.path() + "/a/journey.json");
+  std::filesystem::current_path(folder.path());
+  EXPECT_EQ(Run({"status", "a", "--runs", "."}), kMismatch) << err;
+  std::filesystem::current_path(before);
   EXPECT_EQ(Run({"status", file, "--json"}), kMismatch);
   EXPECT_EQ(nlohmann::json::parse(out)["gave_up"], "plan failed on control after 1 attempt: no");
 }

@@ -2,9 +2,9 @@
 #include "fleet/status.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/fleet/fleet.h"
@@ -21,7 +21,10 @@ struct StatusOptions {
 
 int RunStatus(const StatusOptions& o) {
   // A run by its name, or any file.
-  const bool name = fleet::WrongRunName(o.file).empty() && ::access(o.file.c_str(), F_OK) != 0;
+  std::error_code none;
+  const bool name =
+      fleet::WrongRunName(o.file).empty() &&
+      (!std::filesystem::exists(o.file, none) || std::filesystem::is_directory(o.file, none));
   const auto journey =
       fleet::LoadJourney(name ? fmt::format("{}/{}/journey.json", o.runs, o.file) : o.file);
   if (!journey) return Fail(journey.error());
