@@ -129,6 +129,9 @@ TEST(Summary, IsATable) {
             " rate        101,523 messages/s           CPU       8.12 us a message\n"
             " memory      212.4 MiB at the peak        disk      88.1 MiB\n"
             " re-sent     0.04 % of deliveries         steal     0.3 %\n"
+            " 2 hosts     CPU 93 % at most worker-000  steal     12.1 % at most worker-000\n"
+            " the worst   8 % memory left worker-000   disk      5 % left control\n"
+            " WARNING     some hosts were in trouble: the report lists when, and which\n"
             "------------------------------------------------------------------------------\n"
             " VERIFIED: every message arrived once, in order, unaltered\n");
 }
