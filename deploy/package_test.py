@@ -7,6 +7,7 @@ BAIWAN_BINARY says which program to pack.
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,12 @@ class Package(unittest.TestCase):
         self.assertEqual({modes.get(p) for p in programs}, {0o755})
         self.assertEqual({modes.get(f) for f in files}, {0o644})
         self.assertFalse([n for n in modes if n.endswith(("_test.py", "_case.py", ".pyc"))])
+
+    def test_nothing_of_the_tests_is_in_it(self):
+        with tarfile.open(self.tarball) as tar:
+            scripts = {m.name: tar.extractfile(m).read() for m in tar if m.name.endswith(".py")}
+        imports = re.compile(rb"^\s*(import|from) (moto|unittest)\b", re.MULTILINE)
+        self.assertEqual([name for name, text in scripts.items() if imports.search(text)], [])
 
     def test_the_packed_providers_lack_no_module(self):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:

@@ -90,7 +90,7 @@ class Run(run_case.Run):
         self.connections, self.late = root / "connections", root / "late"
 
     def environment(self):
-        from emulation import ACCOUNT  # noqa: PLC0415: a test that skips has no moto
+        from emulation_case import ACCOUNT  # noqa: PLC0415: a test that skips has no moto
 
         return {
             **ACCOUNT,
@@ -112,7 +112,7 @@ class Run(run_case.Run):
 
     def close(self):
         """Takes the run down, and looks whether anything went to another machine or shows a secret."""
-        from emulation import ACCOUNT  # noqa: PLC0415
+        from emulation_case import ACCOUNT  # noqa: PLC0415
 
         code, answer, _ = self.call("down")
         ways = self.connections.read_text() if self.connections.exists() else ""
@@ -129,7 +129,7 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        from emulation import Emulation  # noqa: PLC0415: a machine without moto skips
+        from emulation_case import Emulation  # noqa: PLC0415: a machine without moto skips
 
         if Case.emulation is None:
             Case.emulation = Emulation()

@@ -18,10 +18,10 @@ import tempfile
 import threading
 import urllib.parse
 
-import aws_rules
 import boto3
 import bucket_case
 import policy_case
+import rules_case
 import schedule_case
 
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "dummy-key-id", "AWS_SECRET_ACCESS_KEY": "dummy-secret-of-the-tests"}
@@ -80,7 +80,7 @@ class Emulation:
 
     def reset(self):
         """Forgets faults and tokens; what moto holds stays, since runs do not see each other."""
-        self.rules = aws_rules.Rules(self.client("ec2"))
+        self.rules = rules_case.Rules(self.client("ec2"))
         secrets = {ACCOUNT["AWS_ACCESS_KEY_ID"]: ACCOUNT["AWS_SECRET_ACCESS_KEY"]}
         self.bucket = bucket_case.Bucket(self.forward, secrets)
         self.schedules = schedule_case.Schedules(self.forward, self.client("ec2"))
@@ -91,7 +91,7 @@ class Emulation:
     def client(self, service):
         """Straight to moto, behind the proxy's back."""
         url = f"http://{self.moto[0]}:{self.moto[1]}"
-        return boto3.client(service, region_name=aws_rules.REGION, endpoint_url=url)
+        return boto3.client(service, region_name=rules_case.REGION, endpoint_url=url)
 
     def stop(self):
         for server in self._servers:
@@ -168,7 +168,7 @@ class Emulation:
         return 400, "application/x-amz-json-1.1", b'{"__type": "UnknownOperationException"}'
 
 
-Refused = aws_rules.Refused
+Refused = rules_case.Refused
 
 
 def _json(document):
