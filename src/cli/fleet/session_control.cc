@@ -147,6 +147,7 @@ bool Session::Follow() {
     std::string nobody;
     if (!FollowOnce(&over, &last_heard, &nobody)) break;
     if (over || Stopped()) break;
+    show_.Clear();              // its board comes over a connection that may be as dead
     std::string why = Reach();  // it may have started anew
     const bool silent = Now() - last_heard > (gone_ ? kGone : kSilence);
     if (silent) {
