@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace baiwan::fleet {
 namespace {
@@ -79,8 +80,10 @@ HostWatch::HostWatch(const FleetPlan& plan, const std::vector<Notice>& told)
     for (Kind& kind : kinds_) {
       if (notice.kind != kind.name) continue;
       for (const std::string& host : notice.hosts) {
-        kind.seen[host].bad = kind.seen[host].told = !notice.over;
-        kind.seen[host].since_ms = notice.at_ms;
+        Seen& seen = kind.seen[host.substr(0, host.find(' '))];
+        seen.bad = !notice.over;
+        seen.told_as = notice.over ? "" : host;
+        seen.since_ms = notice.at_ms;
       }
     }
   }
@@ -103,7 +106,7 @@ HostWatch::Findings HostWatch::Disks(const std::vector<HostUse>& hosts, double d
                                      bool imported) const {
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<Machine, std::uint64_t>> disks;
   for (const HostUse& host : hosts) {
-    if (!host.answers || host.disk == 0) continue;
+    if (host.disk == 0) continue;
     auto& [disk, to_come] = disks[{host.machine, host.disk}];
     monitor::KeepWorst(host, &disk);
     const HostNeeds& n = needs(host.name);
@@ -115,9 +118,11 @@ HostWatch::Findings HostWatch::Disks(const std::vector<HostUse>& hosts, double d
   for (const auto& [key, one] : disks) {
     const auto& [disk, to_come] = one;
     const HostUse& use = disk.use;
+    if (disk.disk_host.empty()) continue;  // nobody answers
     const std::uint64_t kept = needs(disk.hosts.front()).reserve(use.disk);
     const bool enough = to_come == 0 || use.disk_free >= kept + to_come;
-    Finding& found = findings[disk.name()];
+    Finding& found = findings[disk.hosts.front()];
+    found.name = disk.name();
     found.level = !enough || use.disk_share() < monitor::kLeastDisk ? Level::kBad
                   : use.disk_share() < kDiskOver                    ? Level::kBetween
                                                                     : Level::kGood;
@@ -143,36 +148,40 @@ void HostWatch::Take(Kind* kind, const Findings& findings, std::int64_t from_ms,
 }
 
 void HostWatch::Tell(Kind* kind, bool at_once, std::int64_t now_ms, std::vector<Notice>* notices) {
-  std::vector<std::pair<std::string, const Finding*>> begun;
-  std::vector<std::string> over;
-  for (const auto& [host, seen] : kind->seen) {
+  std::vector<Seen*> begun;
+  std::vector<Seen*> over;
+  for (auto& [host, seen] : kind->seen) {
     const std::int64_t lasted = now_ms - seen.since_ms;
-    if (seen.bad && !seen.told && (at_once || lasted >= kind->bad_for_ms)) {
-      begun.emplace_back(host, &seen.last);
-    } else if (!seen.bad && seen.told && lasted >= kind->good_for_ms) {
-      over.push_back(host);
+    const bool told = !seen.told_as.empty();
+    if (seen.bad && !told && (at_once || lasted >= kind->bad_for_ms)) {
+      begun.push_back(&seen);
+    } else if (!seen.bad && told && lasted >= kind->good_for_ms) {
+      over.push_back(&seen);
     }
   }
   if ((begun.empty() && over.empty()) || (!at_once && now_ms < kind->quiet_until_ms)) return;
   kind->quiet_ms = std::clamp(kind->quiet_ms * 2, kQuietMs, kMostQuietMs);
   kind->quiet_until_ms = now_ms + kind->quiet_ms;
-  std::stable_sort(begun.begin(), begun.end(), [](const auto& a, const auto& b) {
-    return a.second->badness > b.second->badness;
-  });
+  std::stable_sort(begun.begin(), begun.end(),
+                   [](const Seen* a, const Seen* b) { return a->last.badness > b->last.badness; });
   if (!begun.empty()) {
     Notice& notice = notices->emplace_back();
     notice.at_ms = now_ms;
     notice.kind = kind->name;
     notice.text = kind->begins;
-    for (const auto& [host, finding] : begun) {
-      notice.hosts.push_back(host);
-      notice.values.push_back(finding->value);
-      kind->seen[host].told = true;
+    for (Seen* seen : begun) {
+      notice.hosts.push_back(seen->last.name);
+      notice.values.push_back(seen->last.value);
+      seen->told_as = seen->last.name;
     }
   }
   if (over.empty()) return;
-  for (const std::string& host : over) kind->seen[host].told = false;
-  notices->push_back({now_ms, kind->name, true, kind->over, over, {}});
+  Notice& notice = notices->emplace_back();
+  notice.at_ms = now_ms;
+  notice.kind = kind->name;
+  notice.over = true;
+  notice.text = kind->over;
+  for (Seen* seen : over) notice.hosts.push_back(std::exchange(seen->told_as, ""));
 }
 
 std::vector<Notice> HostWatch::Before(const std::vector<HostReady>& hosts, std::int64_t now_ms) {
@@ -181,19 +190,20 @@ std::vector<Notice> HostWatch::Before(const std::vector<HostReady>& hosts, std::
   for (const HostReady& host : hosts) {
     uses.push_back(host.use);
     if (host.open_files == 0) continue;
-    files[host.use.name] = {host.open_files < open_files_ ? Level::kBad : Level::kGood,
-                            1.0 / static_cast<double>(host.open_files),
-                            fmt::format("{}", host.open_files)};
+    files[host.use.name] = {
+        host.use.name, host.open_files < open_files_ ? Level::kBad : Level::kGood,
+        1.0 / static_cast<double>(host.open_files), fmt::format("{}", host.open_files)};
   }
   Findings steal;
   Findings memory;
   for (const Machine& machine : monitor::MachinesOf(uses)) {
     const HostUse& u = machine.use;
-    steal[u.name] = {u.steal > monitor::kMostSteal ? Level::kBad : Level::kGood, u.steal,
-                     Percent(u.steal)};
+    steal[machine.hosts.front()] = {u.name,
+                                    u.steal > monitor::kMostSteal ? Level::kBad : Level::kGood,
+                                    u.steal, Percent(u.steal)};
     const double left = u.memory_share();
-    memory[u.name] = {left < monitor::kLeastMemory ? Level::kBad : Level::kGood, 1 - left,
-                      Percent(left)};
+    memory[machine.hosts.front()] = {
+        u.name, left < monitor::kLeastMemory ? Level::kBad : Level::kGood, 1 - left, Percent(left)};
   }
   std::vector<Notice> notices;
   const auto tell = [&](const char* kind, const Findings& findings) {
@@ -215,19 +225,22 @@ std::vector<Notice> HostWatch::Look(const HostBeat& beat) {
   Findings network;
   for (const Machine& machine : monitor::MachinesOf(beat.hosts)) {
     const HostUse& u = machine.use;
-    steal[u.name] = {u.steal > monitor::kMostSteal ? Level::kBad
-                     : u.steal > kStealOver        ? Level::kBetween
-                                                   : Level::kGood,
-                     u.steal, Percent(u.steal)};
+    steal[machine.hosts.front()] = {u.name,
+                                    u.steal > monitor::kMostSteal ? Level::kBad
+                                    : u.steal > kStealOver        ? Level::kBetween
+                                                                  : Level::kGood,
+                                    u.steal, Percent(u.steal)};
     const double left = u.memory_share();
-    memory[u.name] = {left < monitor::kLeastMemory ? Level::kBad
-                      : left < kMemoryOver         ? Level::kBetween
-                                                   : Level::kGood,
-                      1 - left, Percent(left)};
+    memory[machine.hosts.front()] = {u.name,
+                                     left < monitor::kLeastMemory ? Level::kBad
+                                     : left < kMemoryOver         ? Level::kBetween
+                                                                  : Level::kGood,
+                                     1 - left, Percent(left)};
   }
   for (const HostUse& host : beat.hosts) {
     if (!host.answers) continue;
     Finding& found = network[host.name];
+    found.name = host.name;
     for (const auto& [allowance, count] : host.exceeded) {
       found.level = Level::kBad;
       if (count <= found.badness) continue;

@@ -54,15 +54,17 @@ class HostWatch {
  private:
   enum class Level : std::uint8_t { kGood, kBetween, kBad };
   struct Finding {
+    std::string name;  // the host, or "control and 4 others, one machine"
     Level level = Level::kGood;
     double badness = 0;  // worst first
     std::string value;
   };
-  using Findings = std::map<std::string, Finding>;  // by host, or machine
+  // By host, or by the first one of a machine: what that is called changes as hosts come and go.
+  using Findings = std::map<std::string, Finding>;
   struct Seen {
     bool bad = false;
     std::int64_t since_ms = 0;  // bad or good
-    bool told = false;
+    std::string told_as;        // that it is bad; empty: it has not been told
     Finding last;
   };
   struct Kind {

@@ -124,6 +124,30 @@ TEST(HostWatch, PartsOfOneMachineAreOne) {
   EXPECT_THAT(told[1].values, ElementsAre("1 %"));
 }
 
+TEST(HostWatch, AMachineStaysTheSameWhenSomeOfItsHostsDoNotAnswer) {
+  HostWatch watch(Plan());
+  const auto beat = [](int s, bool low, bool all) {
+    std::vector<HostUse> hosts;
+    for (const char* name : {"control", "worker-000", "worker-001"}) {
+      HostUse use = Well(name);
+      use.machine = 7;
+      if (low) use.memory_available = use.disk_free = kGiB / 10;
+      use.answers = all || use.name == "worker-001";
+      hosts.push_back(use);
+    }
+    return Beat(s, std::move(hosts), 1);
+  };
+  watch.Look(beat(0, true, true));
+  ASSERT_EQ(watch.Look(beat(10, true, true)).size(), 1U);  // memory; the disk came first
+  for (int s = 20; s < 200; s += 10) EXPECT_THAT(watch.Look(beat(s, true, false)), IsEmpty());
+  const auto over = watch.Look(beat(200, false, false));
+  ASSERT_EQ(over.size(), 2U);
+  for (const Notice& notice : over) {
+    EXPECT_TRUE(notice.over);
+    EXPECT_THAT(notice.hosts, ElementsAre("control and 2 others, one machine"));
+  }
+}
+
 TEST(HostWatch, ADiskHasToHoldWhatIsStillToCome) {
   FleetPlan plan = Plan();
   plan.hosts.users_per_host = 100'000;

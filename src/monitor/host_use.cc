@@ -58,8 +58,9 @@ std::string Machine::name() const {
 void KeepWorst(const HostUse& more, Machine* worst) {
   HostUse& w = worst->use;
   const auto at = std::lower_bound(worst->hosts.begin(), worst->hosts.end(), more.name);
-  const bool first = worst->hosts.empty();
+  const bool first = worst->disk_host.empty();
   if (at == worst->hosts.end() || *at != more.name) worst->hosts.insert(at, more.name);
+  if (!more.answers) return;
   w.machine = more.machine;
   w.cpus = std::max(w.cpus, more.cpus);
   w.busy = std::max(w.busy, more.busy);
@@ -80,11 +81,12 @@ void KeepWorst(const HostUse& more, Machine* worst) {
 std::vector<Machine> MachinesOf(const std::vector<HostUse>& hosts) {
   std::map<std::uint64_t, Machine> by_kernel;
   for (const HostUse& host : hosts) {
-    if (host.answers) KeepWorst(host, &by_kernel[host.machine]);
+    KeepWorst(host, &by_kernel[host.machine]);
   }
   std::vector<Machine> machines;
   machines.reserve(by_kernel.size());
   for (auto& [kernel, machine] : by_kernel) {
+    if (machine.disk_host.empty()) continue;
     machine.use.name = machine.name();
     machines.push_back(std::move(machine));
   }

@@ -53,14 +53,15 @@ class HostTracker {
 struct Machine {
   std::vector<std::string> hosts;  // sorted
   HostUse use;                     // the worst of each fact; exceeded: their sum
-  std::string disk_host;           // whose disk that is
+  std::string disk_host;           // whose disk that is; empty: nobody has answered
 
   // "worker-003", or "control and 40 others, one machine"
   std::string name() const;
 };
-// In the order of their first hosts. Those that do not answer are left out.
+// In the order of their first hosts. Who does not answer is only named, and a machine of which
+// nobody does is left out.
 std::vector<Machine> MachinesOf(const std::vector<HostUse>& hosts);
-// `more` into `worst`, which is of the same machine.
+// `more` into `worst`, which is of the same machine; of a host that does not answer only its name.
 void KeepWorst(const HostUse& more, Machine* worst);
 
 }  // namespace baiwan::monitor

@@ -78,6 +78,12 @@ TEST(Machines, WhoDoesNotAnswerIsLeftOut) {
   HostUse silent = Use("worker-001", 1, 0.9, 1, 1);
   silent.answers = false;
   EXPECT_THAT(MachinesOf({silent}), IsEmpty());
+  // Of a machine on which others do, it keeps its place.
+  const auto machines = MachinesOf({silent, Use("worker-002", 1, 0.1, 50, 50)});
+  ASSERT_EQ(machines.size(), 1U);
+  EXPECT_EQ(machines[0].name(), "worker-001 and 1 other, one machine");
+  EXPECT_EQ(machines[0].use.steal, 0.1);
+  EXPECT_EQ(machines[0].use.memory_available, 50U);
 }
 
 TEST(Machines, WhatIsNotKnownIsNoTrouble) {
