@@ -8,6 +8,9 @@ namespace baiwan::fleet {
 namespace {
 
 constexpr int kBeats = 3;  // in trouble, before it is said: one may be chance
+// Load clients of many hosts begin one after the other.
+constexpr int kBeatsToBegin = 10;
+constexpr std::size_t kNamed = 4;
 
 std::uint64_t Median(const std::vector<CellBeat>& beat) {
   std::vector<std::uint64_t> finished;
@@ -17,53 +20,77 @@ std::uint64_t Median(const std::vector<CellBeat>& beat) {
   return finished[finished.size() / 2];
 }
 
+// "a", "a and b", "a, b, c, d and 23 others"
+std::string Names(const std::vector<CellBeat>& cells) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(cells.size(), kNamed); ++i) {
+    const bool last = i + 1 == cells.size();
+    text += fmt::format("{}{}", i == 0 ? "" : last ? " and " : ", ", cells[i].host);
+  }
+  const std::size_t more = cells.size() - std::min(cells.size(), kNamed);
+  if (more > 0) text += fmt::format(" and {} other{}", more, more == 1 ? "" : "s");
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::string> Laggards::Look(std::vector<CellBeat> beat) {
-  std::vector<std::string> said;
   for (CellBeat& cell : beat) {
     if (cell.done) cell.finished = users_;
   }
-  if (beat.empty()) return said;
+  if (beat.empty()) return {};
   const std::uint64_t median = Median(beat);
   bool others_gain = false;
   for (const CellBeat& cell : beat) others_gain |= cell.finished > seen_[cell.host].finished;
+  std::map<Trouble, std::vector<CellBeat>> news;
   for (const CellBeat& cell : beat) {
     Seen& seen = seen_[cell.host];
-    Trouble now = Trouble::kNone;
-    const bool done = cell.finished >= users_;
-    if (!done && !cell.answers) {
-      now = Trouble::kSilent;
-    } else if (!done && others_gain && cell.finished == seen.finished) {
-      now = Trouble::kStill;
-    } else if (!done && cell.finished * 2 < median) {
-      now = Trouble::kSlow;
-    }
+    seen.begun |= cell.answers || cell.done;
+    const Trouble now = TroubleOf(cell, seen, others_gain, median);
     seen.beats = now == seen.trouble ? seen.beats + 1 : 1;
     seen.trouble = now;
     seen.finished = cell.finished;
-    std::string sentence = Say(cell.host, cell, &seen, median);
-    if (!sentence.empty()) said.push_back(std::move(sentence));
+    if (IsNews(&seen)) news[now].push_back(cell);
   }
+  std::vector<std::string> said;
+  said.reserve(news.size());
+  for (const auto& [trouble, cells] : news) said.push_back(Sentence(trouble, cells, median));
   return said;
 }
 
-std::string Laggards::Say(const std::string& host, const CellBeat& cell, Seen* seen,
-                          std::uint64_t median) const {
-  if (seen->trouble == seen->told) return "";
-  if (seen->trouble != Trouble::kNone && seen->beats < kBeats) return "";
+Laggards::Trouble Laggards::TroubleOf(const CellBeat& cell, const Seen& seen, bool others_gain,
+                                      std::uint64_t median) const {
+  if (cell.finished >= users_) return Trouble::kNone;
+  if (!cell.answers) return Trouble::kSilent;
+  if (others_gain && cell.finished == seen.finished) return Trouble::kStill;
+  return cell.finished * 2 < median ? Trouble::kSlow : Trouble::kNone;
+}
+
+bool Laggards::IsNews(Seen* seen) const {
+  if (seen->trouble == seen->told) return false;
+  const int patience = seen->begun ? kBeats : kBeatsToBegin;
+  if (seen->trouble != Trouble::kNone && seen->beats < patience) return false;
   seen->told = seen->trouble;
-  switch (seen->trouble) {
+  return true;
+}
+
+std::string Laggards::Sentence(Trouble trouble, const std::vector<CellBeat>& cells,
+                               std::uint64_t median) const {
+  const bool one = cells.size() == 1;
+  const std::string who = Names(cells);
+  switch (trouble) {
     case Trouble::kNone:
-      return host + " goes on again";
+      return who + (one ? " goes on again" : " go on again");
     case Trouble::kSilent:
-      return host + " does not answer";
+      return who + (one ? " does not answer" : " do not answer");
     case Trouble::kStill:
-      return fmt::format("{} stands still at {} of {} users while others go on", host,
-                         cell.finished, users_);
+      if (!one) return who + " stand still while others go on";
+      return fmt::format("{} stands still at {} of {} users while others go on", who,
+                         cells.front().finished, users_);
     case Trouble::kSlow:
-      return fmt::format("{} is slow: {} of {} users have finished there, {} elsewhere", host,
-                         cell.finished, users_, median);
+      if (!one) return fmt::format("{} are slow: {} users have finished elsewhere", who, median);
+      return fmt::format("{} is slow: {} of {} users have finished there, {} elsewhere", who,
+                         cells.front().finished, users_, median);
   }
   return "";
 }

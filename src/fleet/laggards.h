@@ -1,5 +1,5 @@
 // Which hosts hold a run up, from what the live board says of each cell, beat by beat: named once
-// when it begins and once when it is over.
+// when it begins and once when it is over, those with the same trouble together.
 //
 // Threads: one. Pure.
 #pragma once
@@ -31,13 +31,17 @@ class Laggards {
   enum class Trouble : std::uint8_t { kNone, kSilent, kStill, kSlow };
   struct Seen {
     std::uint64_t finished = 0;
-    int beats = 0;  // in this trouble
+    int beats = 0;       // in this trouble
+    bool begun = false;  // has answered once
     Trouble trouble = Trouble::kNone;
     Trouble told = Trouble::kNone;
   };
 
-  std::string Say(const std::string& host, const CellBeat& cell, Seen* seen,
-                  std::uint64_t median) const;
+  Trouble TroubleOf(const CellBeat& cell, const Seen& seen, bool others_gain,
+                    std::uint64_t median) const;
+  bool IsNews(Seen* seen) const;
+  std::string Sentence(Trouble trouble, const std::vector<CellBeat>& cells,
+                       std::uint64_t median) const;
 
   const std::uint64_t users_;
   std::map<std::string, Seen> seen_;

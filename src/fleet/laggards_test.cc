@@ -48,6 +48,7 @@ TEST(FleetLaggards, OneThatIsSlowIsNamedWithHowFarTheOthersAre) {
 TEST(FleetLaggards, OneThatDoesNotAnswerIsNamedUnlessItHasFinished) {
   Laggards l(100);
   auto beat = Beat(50, 50, 50);
+  l.Look(beat);
   beat[2].answers = false;
   EXPECT_THAT(l.Look(beat), IsEmpty());
   l.Look(beat);
@@ -55,6 +56,35 @@ TEST(FleetLaggards, OneThatDoesNotAnswerIsNamedUnlessItHasFinished) {
   auto done = Beat(60, 60, 100);
   done[2].answers = false;
   EXPECT_THAT(l.Look(done), ElementsAre("c goes on again"));
+}
+
+TEST(FleetLaggards, ThoseWithTheSameTroubleAreNamedTogether) {
+  Laggards l(100);
+  std::vector<CellBeat> beat;
+  for (const char* host : {"a", "b", "c", "d", "e", "f"}) beat.push_back({host, 50});
+  l.Look(beat);
+  for (std::size_t i = 1; i < beat.size(); ++i) beat[i].answers = false;
+  l.Look(beat);
+  l.Look(beat);
+  EXPECT_THAT(l.Look(beat), ElementsAre("b, c, d, e and 1 other do not answer"));
+  beat[1].answers = beat[2].answers = true;
+  beat[1].finished = beat[2].finished = 51;
+  EXPECT_THAT(l.Look(beat), ElementsAre("b and c go on again"));
+}
+
+TEST(FleetLaggards, OneThatHasNotBegunIsGivenMoreTime) {
+  Laggards l(100);
+  auto beat = Beat(10, 10, 0);
+  beat[2].answers = false;
+  int silent = 0;
+  for (int i = 1; i <= 20; ++i) {
+    const auto said = l.Look(beat);
+    if (said.empty()) continue;
+    EXPECT_THAT(said, ElementsAre("c does not answer"));
+    EXPECT_EQ(silent, 0);
+    silent = i;
+  }
+  EXPECT_EQ(silent, 10);
 }
 
 TEST(FleetLaggards, OneWhoseLoadClientHasEndedIsNotMissedOnTheBoard) {
