@@ -152,7 +152,9 @@ def _on_the_way(pid, prefix):
 
 
 def first_process(pids):
-    """(pid of `unshare`, pid of the process that is 1 inside) among a host's processes, or None."""
+    """(pid of `unshare`, pid of the process that is 1 inside) among a host's processes, or None. A host
+    may have process namespaces within its own: theirs lie deeper."""
+    found = []
     for pid in pids:
         try:
             lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -161,8 +163,8 @@ def first_process(pids):
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
         inner = fields.get("NSpid", "").split()
         if len(inner) > 1 and inner[-1] == "1":
-            return int(fields["PPid"]), pid
-    return None
+            found.append((len(inner), int(fields["PPid"]), pid))
+    return min(found)[1:] if found else None
 
 
 def end_processes(prefix):

@@ -211,6 +211,17 @@ class OneRun(unittest.TestCase):
         self.assertNotEqual(self.run_.inside("w-1", "test", "-e", "/tmp/lost")[0], 0)
         self.assertEqual(self.run_.inside("control", "ssh", "w-1", "hostname"), (0, "w-1", ""))
 
+    def test_a_process_1_within_a_host_is_not_taken_for_the_hosts(self):
+        argv = ["unshare", "--pid", "--fork", "--kill-child", "sleep", "999"]
+        within = subprocess.Popen([*self.run_.host("w-0")["exec"], *argv])
+        self.addCleanup(within.wait, 10)
+        self.addCleanup(within.kill)
+        wait_for(self, lambda: self.run_.inside("w-0", "pgrep", "-f", "^sleep 999")[0] == 0)
+        prefix = f"bw.{self.run_.name}."
+        pids = sorted(pid for pid, name in machine.processes_of(prefix).items() if name == f"{prefix}w-0")
+        for order in (pids, pids[::-1]):  # the numbers begin again at 32,768
+            self.assertEqual(machine.first_process(order)[0], self.run_.host("w-0")["pid"])
+
     def test_a_killed_sshd_is_started_again(self):
         self.run_.inside("w-0", "sv", "kill", "/etc/service/sshd")
         wait_for(self, lambda: self.run_.inside("control", "ssh", "w-0", "hostname")[0] == 0)
