@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kSpareFiles = 1024;  // of a process: tables, logs, links
 constexpr std::uint32_t kLastPort = 65'535;
+constexpr Nanos kLeastSilence = 15 * kSecond;
 
 std::uint64_t InMiB(std::uint64_t bytes) { return (bytes + kMiB - 1) / kMiB; }
 Nanos Minutes(Nanos time) { return (time + 60 * kSecond - 1) / (60 * kSecond); }
@@ -27,6 +28,7 @@ class Checker {
     for (const std::string& missing : f_.missing) Wrong("", missing);
     Architecture();
     Addresses();
+    Silence();
     const std::string roles = WrongRoles(p_);
     if (!roles.empty()) {
       Wrong("roles.layout", roles);
@@ -210,6 +212,16 @@ class Checker {
                       "it or workload.rounds, or make room",
                       hosts == 1 ? "hosts" : fmt::format("{} hosts", hosts),
                       p_.hosts.users_per_host, InMiB(needed), f_.disk_bytes / kMiB));
+  }
+
+  void Silence() {
+    if (p_.limits.silence > 0 && p_.limits.silence < kLeastSilence) {
+      Wrong(
+          "limits.silence",
+          fmt::format("{} is less than a controller may need to begin again: take at least {}, or "
+                      "0s for never",
+                      FormatDuration(p_.limits.silence), FormatDuration(kLeastSilence)));
+    }
   }
 
   void Time() {

@@ -217,6 +217,16 @@ TEST(FleetCheck, ADeadlineBeforeTheEndIsRefused) {
   EXPECT_THAT(ErrorsOf(plan), HasSubstr("deadline: the run is given about 17 minutes"));
 }
 
+TEST(FleetCheck, ASilenceThatEndsHostsBeforeAnybodyCouldSpeakIsRefused) {
+  FleetPlan plan = Good();
+  for (const Nanos good : {Nanos{0}, 15 * kSecond, 600 * kSecond}) {
+    plan.limits.silence = good;
+    EXPECT_EQ(ErrorsOf(plan), "");
+  }
+  plan.limits.silence = 5 * kSecond;
+  EXPECT_THAT(ErrorsOf(plan), HasSubstr("limits.silence: 5s is less than"));
+}
+
 TEST(FleetCheck, AllMistakesAreToldAtOnce) {
   FleetPlan plan = Good();
   plan.run = "";

@@ -189,7 +189,7 @@ class AwsJourneyTest(aws_case.Case):
 
 
 def main():
-    if why := fleet_case.cannot_run():
+    if why := fleet_case.cannot_run() or fleet_case.cannot_have_systemd():
         return aws_case.run_case.run_tests(f"no test hosts here: {why}")
     if os.environ.get(_APART) != "yes":
         apart = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]

@@ -163,6 +163,16 @@ def cannot_run():
     return "; ".join(why) or answer.get("error", "the check failed")
 
 
+def cannot_have_systemd():
+    """Why hosts with systemd cannot be made here, or ''. Where CI=true they must be."""
+    run = Run("x", workers=0, options={"init": "systemd"})
+    why = "; ".join(f"{m['what']}: {m['why']}" for m in run.must("check")["missing"])
+    shutil.rmtree(run.folder, ignore_errors=True)
+    if why and os.environ.get("CI") == "true":
+        raise AssertionError(why)
+    return why
+
+
 def main():
     why = cannot_run()
     return run_case.run_tests(f"no test hosts here: {why}" if why else "")
