@@ -17,8 +17,8 @@ binary=$1 version=$2 folder=$3
 here=$(dirname "$(readlink -f "$0")")
 [ -x "$binary" ] || fail "$binary is not a program; build it first"
 [[ $version =~ ^[A-Za-z0-9._+-]{1,64}$ ]] || fail "the version '$version' is not of letters, digits and . _ + -"
-for tool in patchelf ldd tar gzip sha256sum; do
-  command -v "$tool" >/dev/null || fail "$tool is missing; apt-get install patchelf libc-bin tar gzip coreutils"
+for tool in patchelf strip ldd tar gzip sha256sum; do
+  command -v "$tool" >/dev/null || fail "$tool is missing; apt-get install patchelf binutils libc-bin tar gzip coreutils"
 done
 
 arch=$(uname -m)
@@ -40,6 +40,8 @@ while read -r library _ path _; do
 done <<<"$needs"
 
 install -m 0755 "$binary" "$root/bin/baiwan"
+# Lines of the source are most of it, and every host would fetch, check and unpack them; names stay.
+strip --strip-debug "$root/bin/baiwan"
 # RPATH rather than RUNPATH: it also holds for what the libraries need themselves.
 patchelf --force-rpath --set-rpath "\$ORIGIN/../lib" "$root/bin/baiwan"
 install -m 0644 "$here"/units/*.service "$here/kernel.conf" "$root/units/"
