@@ -3,28 +3,15 @@
 gone, a deadline that passes. The journey names it, and ends: verified, or failed with the reason."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 import time
 
-from journey_test import JOURNEY_S, Journey, JourneyCase, fleet_case, until
+from journey_test import JOURNEY_S, JourneyCase, fleet_case, until
 
 
 class FailuresCase(JourneyCase):
-    def begin(self, journey, *words, change=None, until_step="down"):
-        """The journey of a plan, some lines of which are changed."""
-        plan = pathlib.Path(journey.runs) / "plan.toml"
-        code, _, err = Journey.run_plain("plan", *words, "--out", str(plan))
-        self.assertEqual(code, 0, err)
-        text = plan.read_text()
-        for line, other in (change or {}).items():
-            self.assertIn(f"\n{line}\n", text)
-            text = text.replace(f"\n{line}\n", f"\n{other}\n")
-        plan.write_text(text)
-        return journey.start("test", "--run", journey.name, "--plan", str(plan), "--until", until_step)
-
     def load_clients(self, journey, host):
         client = (host, "pgrep", "-f", "^/opt/baiwan/bin/baiwan drive")
         return until(lambda: journey.inside(*client).split() or None, 20, "a load client")

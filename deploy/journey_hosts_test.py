@@ -1,24 +1,20 @@
 #!/usr/bin/env python3
 """Journeys on hosts that are not as usual: with systemd, with little disk, with another end than verified."""
 
-import json
-import pathlib
 import sys
 
 from journey_test import JOURNEY_S, Journey, JourneyCase, fleet_case, until
+
+LONG = ("--hosts", "2", "--users-per-host", "300", "--rounds", "60")
 
 
 class JourneyHostsTest(JourneyCase):
     def test_what_failed_has_failed_also_where_the_hosts_are_kept(self):
         journey = self.journey("h")
-        plan = pathlib.Path(journey.runs) / "plan.toml"
-        code, _, err = Journey.run_plain("plan", "--hosts", "1", "--out", str(plan))
-        self.assertEqual(code, 0, err)
-        text = plan.read_text().replace("\nattempts = 3\n", "\nattempts = 1\n")
-        for key, command in (("serve", ["sleep", "600"]), ("verify", ["false"])):
-            text = text.replace(f"\n{key} = []\n", f"\n{key} = {json.dumps(command)}\n")
-        plan.write_text(text)
-        code, out, err = journey.test("--plan", str(plan), "--until", "report")
+        change = {"attempts = 3": "attempts = 1", "serve = []": 'serve = ["sleep", "600"]',
+                  "verify = []": 'verify = ["false"]'}  # fmt: skip
+        plan = self.plan(journey, "--hosts", "1", change=change)
+        code, out, err = journey.test("--plan", plan, "--until", "report")
         self.assertEqual(code, 2, f"{out}{err}{self.logs(journey)}")
         self.assertIn("worker-000", err)
         self.assertNotEqual(fleet_case.trace_of(journey.name), [])
@@ -45,18 +41,12 @@ class JourneyHostsTest(JourneyCase):
 
     def test_a_disk_that_fills_during_the_run_is_told_by_its_host(self):
         journey = self.journey("k")
-        plan = pathlib.Path(journey.runs) / "plan.toml"
-        code, _, err = Journey.run_plain(
-            "plan", "--hosts", "2", "--users-per-host", "300", "--rounds", "60", "--out", str(plan)
-        )
-        self.assertEqual(code, 0, err)
-        text = plan.read_text()
-        for before, after in (("rate = 0", "rate = 200000"), ('interval = "10s"', 'interval = "1s"')):
-            self.assertIn(f"{before}\n", text)
-            text = text.replace(f"{before}\n", f"{after}\n")
-        plan.write_text(text)
-        code, out, err = journey.test("--plan", str(plan), "--until", "up")
-        self.assertEqual(code, 0, f"{out}{err}")
+        up = self.begin(
+            journey, *LONG, until_step="up",
+            change={"rate = 0": "rate = 200000", 'monitor_interval = "10s"': 'monitor_interval = "1s"'},
+        )  # fmt: skip
+        out, err = up.communicate(timeout=JOURNEY_S)
+        self.assertEqual(up.returncode, 0, f"{out}{err}")
         self.small_disk(journey, "worker-001", "2500m")
         operator = journey.start("resume", journey.name)
         until(lambda: journey.reached("run"), 150, "users play")
@@ -77,15 +67,7 @@ class JourneyHostsTest(JourneyCase):
         if why := fleet_case.cannot_have_systemd():
             self.skipTest(why)
         journey = self.journey("l")
-        plan = pathlib.Path(journey.runs) / "plan.toml"
-        code, _, err = Journey.run_plain(
-            "plan", "--hosts", "2", "--users-per-host", "300", "--rounds", "60", "--out", str(plan)
-        )
-        self.assertEqual(code, 0, err)
-        text = plan.read_text()
-        self.assertIn('\ninit = "runit"\n', text)
-        plan.write_text(text.replace('\ninit = "runit"\n', '\ninit = "systemd"\n'))
-        operator = journey.start("test", "--run", journey.name, "--plan", str(plan))
+        operator = self.begin(journey, *LONG, change={'init = "runit"': 'init = "systemd"'})
         until(lambda: journey.reached("run"), 150, "users play")
         kill = ("systemctl", "kill", "--kill-who=main", "--signal=KILL")
         journey.inside("control", *kill, "baiwan-fleet")

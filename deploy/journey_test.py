@@ -126,6 +126,23 @@ class JourneyCase(unittest.TestCase):
         self.addCleanup(journey.close)
         return journey
 
+    def plan(self, journey, *words, change=None):
+        """The file of a plan, some lines of which are changed."""
+        path = pathlib.Path(journey.runs) / "plan.toml"
+        code, _, err = Journey.run_plain("plan", *words, "--out", str(path))
+        self.assertEqual(code, 0, err)
+        text = path.read_text()
+        for line, other in (change or {}).items():
+            self.assertIn(f"\n{line}\n", text)
+            text = text.replace(f"\n{line}\n", f"\n{other}\n")
+        path.write_text(text)
+        return str(path)
+
+    def begin(self, journey, *words, change=None, until_step="down"):
+        """The journey of such a plan."""
+        plan = self.plan(journey, *words, change=change)
+        return journey.start("test", "--run", journey.name, "--plan", plan, "--until", until_step)
+
     def assert_verified(self, journey, code, out, err, messages):
         self.assertEqual(code, 0, f"{out}\n{err}\n{self.logs(journey)}")
         result = journey.result()

@@ -6,14 +6,13 @@ keys there (boot_data.py), and SEAT says where.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
 import secrets
 import shutil
-import time
 
+import locks
 from errors import ProviderError, RequestError
 
 LOCK_TIMEOUT_S = 60
@@ -139,16 +138,7 @@ class State:
             yield
             return
         try:
-            end = time.monotonic() + LOCK_TIMEOUT_S
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > end:
-                        text = f"another command has held {self.path} for {LOCK_TIMEOUT_S} s"
-                        raise ProviderError(text) from None
-                time.sleep(0.05)
+            locks.take(fd, self.path, LOCK_TIMEOUT_S)
             yield
         finally:
             os.close(fd)

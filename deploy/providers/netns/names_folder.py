@@ -6,10 +6,10 @@ that a run which begins while another one ends finds either both, folder and mar
 """
 
 import contextlib
-import fcntl
 import os
 import time
 
+import locks
 import machine
 from errors import ProviderError
 from machine import Shell
@@ -63,16 +63,7 @@ def _mounted():
 def _locked():
     folder = os.open(machine.LOCK_FOLDER, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        end = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    held = f"another has held {machine.LOCK_FOLDER} for {_LOCK_TIMEOUT_S} s"
-                    raise ProviderError(held) from None
-                time.sleep(0.02)
+        locks.take(folder, machine.LOCK_FOLDER, _LOCK_TIMEOUT_S)
         yield
     finally:
         os.close(folder)
