@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Makes what the README shows of a run, from real runs: the board and the report as pictures, and
-what the default test prints. Each carries the revision and the date of its run.
+"""Makes what the documents show of runs, from real runs: for the README the board and the report as
+pictures, and what the default test prints; for docs/operations.md what a run across hosts prints, and
+the reports of two of them side by side. Each carries the revision and the date of its run.
 
-usage: docs/pictures.py [PROGRAM]        (default build/release/baiwan; from the top of the clone)
+usage: docs/pictures.py [fleet]      (with build/release/baiwan; from the top of the clone; fleet: as root)
 
 Needs what the project itself does not: the Debian packages tmux (which knows what a terminal shows)
-and chromium (which draws the report). Runs for about two minutes.
+and chromium (which draws the report). Runs for two to three minutes.
 """
 
 import html
@@ -76,8 +77,8 @@ def svg(lines, title):
     return "\n".join(out + ["</g>", "</svg>", ""])
 
 
-def result_of(runs):
-    with open(f"{runs}/latest/result.json", encoding="utf-8") as file:
+def result_of(folder):
+    with open(f"{folder}/result.json", encoding="utf-8") as file:
         result = json.load(file)
     if result["exit_code"] != 0:
         sys.exit("the run was not verified: nothing to show")
@@ -115,40 +116,76 @@ def board(program, runs):
     return lines[first:]
 
 
-def screenshot(page, picture):
+def screenshot(page, picture, height=1150):
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu",
                         "--hide-scrollbars",
-                        f"--user-data-dir={profile}", "--window-size=1000,1150",
+                        f"--user-data-dir={profile}", f"--window-size=1000,{height}",
                         f"--screenshot={picture}", f"file://{page}"],
                        check=True, timeout=60, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
 
 
+def replace_run(document, text):
+    with open(document, encoding="utf-8") as file:
+        before, rest = file.read().split(BEGIN)
+    with open(document, "w", encoding="utf-8") as file:
+        file.write(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+
+
+def across_hosts(program, runs, name, users):
+    """What it prints, and its result."""
+    words = ["fleet", "test", "--hosts", "4", "--users-per-host", str(users), "--run", name]
+    run = subprocess.run([program, *words, "--runs", runs], check=True, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Where there is no terminal the board is a line a beat: they are not what is shown here.
+    lines = [line for line in run.stdout.splitlines() if " users, " not in line]
+    return "\n".join(lines).replace(runs, "…/fleet"), result_of(f"{runs}/{name}/report")
+
+
+def fleet(program):
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as runs:
+        printed, small = across_hosts(program, runs, "small", 1000)
+        _, large = across_hosts(program, runs, "large", 25000)
+        report = f"{runs}/large/report"
+        subprocess.run([program, "report", report, "--compare", f"{runs}/small/report"], check=True)
+        screenshot(f"{report}/report.html", os.path.abspath(f"{PICTURES}/side-by-side.png"), 2100)
+    command = "build/release/baiwan fleet test --provider netns --hosts 4 --users-per-host 1000 --run small"
+    replace_run("docs/operations.md",
+                f"```console\n# {command}\n{printed}\n```\n\n(Made by `docs/pictures.py fleet`: "
+                f"{stamp(small)}. The large run below: {stamp(large)}.)")
+
+
 def main():
-    program = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/release/baiwan")
+    program = os.path.abspath("build/release/baiwan")
     for tool in ("tmux", "chromium"):
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is missing: apt-get install {tool}")
     os.makedirs(PICTURES, exist_ok=True)
+    if sys.argv[1:] == ["fleet"]:
+        fleet(program)
+    elif not sys.argv[1:]:
+        one_machine(program)
+    else:
+        sys.exit(__doc__.partition("usage: ")[2].partition("\n")[0])
+
+
+def one_machine(program):
     with tempfile.TemporaryDirectory() as runs:
         lines = board(program, runs)
-        result = result_of(runs)
+        result = result_of(f"{runs}/latest")
         with open(f"{PICTURES}/board.svg", "w", encoding="utf-8") as file:
             file.write(svg(lines, f"baiwan stress {' '.join(LONG_RUN)}; {stamp(result)}"))
         screenshot(os.path.realpath(f"{runs}/latest/report.html"),
                    os.path.abspath(f"{PICTURES}/report.png"))
         run = subprocess.run([program, "stress", "--runs", "runs"], cwd=runs, check=True,
                              capture_output=True, text=True)
-        default = result_of(f"{runs}/runs")
+        default = result_of(f"{runs}/runs/latest")
         printed = (run.stderr + run.stdout).replace(os.path.realpath(runs) + "/", "").rstrip("\n")
-    with open("README.md", encoding="utf-8") as file:
-        before, rest = file.read().split(BEGIN)
-        after = rest.split(END)[1]
-    with open("README.md", "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\nIt prints (made by `docs/pictures.py`; {stamp(default)}):\n\n"
-                   f"```text\n{printed}\n```\n\nThe pictures below are of a longer run, "
-                   f"`baiwan stress {' '.join(LONG_RUN)}` ({stamp(result)}).\n{END}{after}")
+    replace_run("README.md",
+                f"It prints (made by `docs/pictures.py`; {stamp(default)}):\n\n"
+                f"```text\n{printed}\n```\n\nThe pictures below are of a longer run, "
+                f"`baiwan stress {' '.join(LONG_RUN)}` ({stamp(result)}).")
 
 
 if __name__ == "__main__":
