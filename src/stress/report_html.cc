@@ -288,7 +288,7 @@ std::string Hosts(const RunResult& r) {
   }
   html +=
       "<table><thead><tr><th></th><th>CPUs</th><th>CPU busy</th><th>steal</th><th>memory left</th>"
-      "<th>disk left</th><th>beyond network allowance</th></tr></thead><tbody>";
+      "<th>disk left</th><th>over network limit</th></tr></thead><tbody>";
   const auto cell = [](bool wrong, const std::string& text) {
     return fmt::format("<td{}>{}</td>", wrong ? " class=\"wrong\"" : "", Escaped(text));
   };
