@@ -31,7 +31,7 @@ write_table() {
 # One package for many hosts
 
 By \`bench/p2p_bench.sh\` on $(nproc) cores ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r).
-Test hosts in network namespaces, each limited to $rate Mbit/s each way; a package of 11 MB, by the step \`deploy\` with the
+Test hosts in network namespaces, each limited to $rate Mbit/s each way; a package of 20 MB, by the step \`deploy\` with the
 real ssh, Ansible, aria2 and tracker. Seconds until the last host has it verified and unpacked. The step itself: a
 repeat of it, which finds the package there. All hosts share the cores, so the step itself grows with their number.
 
