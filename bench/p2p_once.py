@@ -29,7 +29,10 @@ def make_package(folder):
     name = f"baiwan-payload-{os.uname().machine}"
     root = pathlib.Path(folder, name)
     (root / "bin").mkdir(parents=True)
-    (root / "bin" / "baiwan").write_bytes(os.urandom(PAYLOAD_BYTES))
+    (root / "payload").write_bytes(os.urandom(PAYLOAD_BYTES))
+    program = root / "bin" / "baiwan"  # which the step asks how its host is
+    program.write_text("#!/bin/sh\necho '{}'\n")
+    program.chmod(0o755)
     shutil.copytree(TOP / "deploy" / "units", root / "units")
     shutil.copy(TOP / "deploy" / "kernel.conf", root / "units")
     shutil.copytree(TOP / "deploy" / "ansible", root / "deploy" / "ansible")
