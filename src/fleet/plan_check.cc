@@ -11,7 +11,9 @@ namespace {
 
 constexpr Nanos kCheckWithin = 60 * kSecond;
 
-Result<std::string, Failure> Ask(const ProviderAt& at, const FleetPlan& plan, const char* command) {
+// `final`: when it says no, to ask again would not help.
+Result<std::string, Failure> Ask(const ProviderAt& at, const FleetPlan& plan, const char* command,
+                                 bool final) {
   using Out = Result<std::string, Failure>;
   auto end =
       RunTool({command, {at.program, command}, at.folder, ProviderRequest(plan, at.state), false},
@@ -19,7 +21,7 @@ Result<std::string, Failure> Ask(const ProviderAt& at, const FleetPlan& plan, co
   if (!end) return Out::Failure({end.error(), at.program, "", false});
   if (end->code == 0) return std::move(end->output);
   Failure failure = ParseProviderFailure(end->output, end->error_tail);
-  failure.final = true;
+  failure.final = final;
   return Out::Failure(std::move(failure));
 }
 
@@ -35,14 +37,14 @@ Result<PlanAnswer, Failure> CheckWithProvider(const ProviderAt& at, const FleetP
   }
   PlanAnswer answer;
   answer.facts = known;
-  const auto facts = Ask(at, plan, "check");
+  const auto facts = Ask(at, plan, "check", true);
   if (!facts) return Out::Failure(facts.error());
   if (const auto wrong = AddFacts(*facts, &answer.facts)) {
     return Out::Failure({*wrong, at.program, *facts, true});
   }
   answer.errors = CheckPlan(plan, answer.facts);
   if (!answer.errors.empty()) return answer;
-  const auto price = Ask(at, plan, "price");
+  const auto price = Ask(at, plan, "price", false);
   if (!price) return Out::Failure(price.error());
   auto estimate = ParseEstimate(*price, plan.deadline);
   if (!estimate) return Out::Failure({estimate.error(), at.program, *price, true});

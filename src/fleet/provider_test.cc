@@ -164,6 +164,10 @@ TEST_F(FleetProviderTest, AProviderThatFailsToCheckIsNoMistakeOfThePlan) {
   ASSERT_FALSE(fails.ok());
   EXPECT_THAT(fails.error().why, HasSubstr("no credentials"));
   EXPECT_TRUE(fails.error().final);
+  const auto later = CheckWithProvider(
+      Script("[ $1 = check ] || exit 1\n" + std::string(kFiveDollars)), plan_, {});
+  ASSERT_FALSE(later.ok());
+  EXPECT_FALSE(later.error().final) << "a price that does not come may come yet";
   const auto mumbles = CheckWithProvider(Script("echo nothing"), plan_, {});
   ASSERT_FALSE(mumbles.ok());
   EXPECT_THAT(mumbles.error().why, HasSubstr("cannot be read"));
