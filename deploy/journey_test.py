@@ -18,7 +18,8 @@ import fleet_case  # noqa: E402
 
 BINARY = os.environ["BAIWAN_BINARY"]
 STEPS = "plan package up deploy import start run stop verify collect report down".split()
-JOURNEY_S = 240
+JOURNEY_S = 360
+BEGIN_S = 240  # until a step is reached, or what begins with it, on a busy machine
 LOOK_S = 0.1
 
 
@@ -106,7 +107,7 @@ class Journey:
 
     def inside(self, name, *argv):
         done = subprocess.run(
-            [*self.host(name)["exec"], *argv], capture_output=True, text=True, timeout=30, check=False
+            [*self.host(name)["exec"], *argv], capture_output=True, text=True, timeout=60, check=False
         )
         return done.stdout.strip()
 
