@@ -3,7 +3,7 @@
 
 import sys
 
-from journey_test import JOURNEY_S, Journey, JourneyCase, fleet_case, until
+from journey_test import BEGIN_S, JOURNEY_S, Journey, JourneyCase, fleet_case, until
 
 LONG = ("--hosts", "2", "--users-per-host", "300", "--rounds", "60")
 
@@ -39,6 +39,12 @@ class JourneyHostsTest(JourneyCase):
         self.assertEqual(journey.state("import"), {"skipped"})
         self.assertEqual(fleet_case.trace_of(journey.name), [])
 
+    @staticmethod
+    def warnings(journey):
+        """Of this disk: where the machine is busy that is a warning as well."""
+        begun = [n for n in journey.notices() if n["kind"] == "disk" and not n["over"]]
+        return [n for n in begun if any(h.startswith("worker-001") for h in n["hosts"])]
+
     def test_a_disk_that_fills_during_the_run_is_told_by_its_host(self):
         journey = self.journey("k")
         up = self.begin(
@@ -49,18 +55,21 @@ class JourneyHostsTest(JourneyCase):
         self.assertEqual(up.returncode, 0, f"{out}{err}")
         self.small_disk(journey, "worker-001", "2500m")
         operator = journey.start("resume", journey.name)
-        until(lambda: journey.reached("run"), 150, "users play")
+        until(lambda: journey.reached("run"), BEGIN_S, "users play")
         # What is left is more than the store wants to keep free, and less than with what is to come.
         journey.inside("worker-001", "fallocate", "-l", "1300M", "/var/lib/baiwan/filled")
-        until(lambda: journey.notices() or None, 20, "a warning")
+        until(lambda: self.warnings(journey) or None, 60, "a warning")
         journey.inside("worker-001", "rm", "/var/lib/baiwan/filled")
         out, err = operator.communicate(timeout=JOURNEY_S)
         self.assert_verified(journey, operator.returncode, out, err, 2 * 300 * 30 * 5 * 60)
         self.assertRegex(err, r"warning: the disk is running out\n  worker-001 [0-9.]+ [GM]iB free, ")
         _, out, _ = Journey.run_plain("status", str(journey.folder / "journey.json"))
-        self.assertRegex(out, r"1 warning, [01] going on\n +[0-9:]{8}  the disk is running out\n +worker-001")
+        self.assertRegex(out, r" warnings?, [0-9] going on\n")
+        self.assertRegex(out, r"\n +[0-9:]{8}  the disk is running out\n +worker-001")
+        self.assertEqual(len(self.warnings(journey)), 1, "once")
         result = journey.result()
-        self.assertIn("the disk is running out: worker-001", result["warnings"][0])
+        said = [w for w in result["warnings"] if "the disk is running out: worker-001" in w]
+        self.assertEqual(len(said), 1, result["warnings"])
         self.assertEqual([m["hosts"] for m in result["hosts"]], [3])  # of one machine
 
     def test_hosts_with_systemd_start_again_whatever_dies_however_often(self):
@@ -68,15 +77,20 @@ class JourneyHostsTest(JourneyCase):
             self.skipTest(why)
         journey = self.journey("l")
         operator = self.begin(journey, *LONG, change={'init = "runit"': 'init = "systemd"'})
-        until(lambda: journey.reached("run"), 150, "users play")
+        until(lambda: journey.reached("run"), BEGIN_S, "users play")
         kill = ("systemctl", "kill", "--kill-who=main", "--signal=KILL")
         journey.inside("control", *kill, "baiwan-fleet")
         journey.inside("worker-001", *kill, "baiwan-load")
         # Oftener than systemd lets a service begin again by itself within ten seconds.
         often = f"for n in 1 2 3 4 5 6 7 8; do {' '.join(kill)} baiwan; sleep 1.1; done"
-        journey.inside("worker-000", "bash", "-c", often)
-        starts = journey.inside("worker-000", "systemctl", "show", "-PNRestarts", "baiwan")
-        self.assertGreaterEqual(int(starts), 6)
+
+        def began_again():
+            # On a busy machine some come while it waits for its next start, and end nothing.
+            journey.inside("worker-000", "bash", "-c", often)
+            starts = journey.inside("worker-000", "systemctl", "show", "-PNRestarts", "baiwan")
+            return True if int(starts) >= 6 else None
+
+        until(began_again, 120, "six starts")
         out, err = operator.communicate(timeout=JOURNEY_S)
         self.assert_verified(journey, operator.returncode, out, err, 2 * 300 * 30 * 5 * 60)
 
