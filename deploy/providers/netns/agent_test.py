@@ -111,8 +111,8 @@ class AskedFromControl(unittest.TestCase):
         caller = self.run_.start_inside("control", "up")
         self.assertIn('"hosts"', caller.stderr.readline())
         os.killpg(caller.pid, signal.SIGKILL)  # what runs inside is a child of it
-        caller.communicate(timeout=20)
-        wait_for(self, lambda: self.state_of("w-0") == "running", 20)
+        caller.communicate(timeout=60)
+        wait_for(self, lambda: self.state_of("w-0") == "running", 60)
 
     def test_a_host_that_comes_later_is_known_to_control(self):
         later = {"name": "w-9", "address": "10.0.2.99", "subnet": "workers"}
@@ -146,7 +146,7 @@ class AskedFromControl(unittest.TestCase):
             self.addCleanup(lambda: idle.poll() is None and os.killpg(idle.pid, signal.SIGKILL))
             self.assertEqual(idle.stdout.readline(), "ready\n")
             wait_for(self, lambda: self.ask("describe")[0] == 1)
-            wait_for(self, lambda: self.ask("describe")[0] == 0, 20)
+            wait_for(self, lambda: self.ask("describe")[0] == 0, 60)
             self.assertIsNone(idle.poll())
             os.killpg(idle.pid, signal.SIGKILL)
 
@@ -163,9 +163,9 @@ class DownFromControl(unittest.TestCase):
         # One more command waits for its turn meanwhile: it must not bring the run back.
         callers = [runs[0].start_inside("control", command) for command in ("down", "up")]
         for caller in callers:
-            caller.communicate(timeout=60)
+            caller.communicate(timeout=120)
         self.assertNotEqual(callers[0].returncode, 0)
-        wait_for(self, lambda: not trace_of(runs[0].name), 20)
+        wait_for(self, lambda: not trace_of(runs[0].name), 60)
         time.sleep(1)
         self.assertEqual(trace_of(runs[0].name), [])
         self.assertFalse(os.listdir(runs[0].request["state"]))

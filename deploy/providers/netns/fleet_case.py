@@ -106,7 +106,7 @@ class Run(run_case.Run):
             raise AssertionError(f"down: {answer}")
 
 
-def wait_for(case, condition, limit_s=10):
+def wait_for(case, condition, limit_s=30):
     end = time.monotonic() + limit_s
     while not condition():
         case.assertLess(time.monotonic(), end, "did not happen in time")
