@@ -36,7 +36,7 @@ class Journey:
     """A run in a folder of its own."""
 
     def __init__(self, name):
-        self.name = f"t{os.getpid()}{name}"
+        self.name = fleet_case.MINE + name
         self.runs = tempfile.mkdtemp(prefix="baiwan-journey-", dir="/var/tmp")
         self.folder = pathlib.Path(self.runs) / self.name
         self.started = []

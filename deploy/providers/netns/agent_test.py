@@ -18,7 +18,7 @@ from fleet_case import Run, trace_of, wait_for  # noqa: E402
 
 
 def tearDownModule():
-    if left := trace_of(f"t{os.getpid()}"):
+    if left := trace_of(fleet_case.MINE):
         raise AssertionError(f"left over: {left}")
 
 

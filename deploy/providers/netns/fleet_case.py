@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,10 @@ import run_case  # noqa: E402
 
 PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
 OUTSIDE = "203.0.113.254"
+# With it begin the names of this test's runs, and of no other's that goes on meanwhile.
+MINE = f"t{os.getpid():07}"
+# What other tests mount where this one sees it: disks in memory.
+_OF_OTHERS = re.compile(rf" - tmpfs (baiwan-test|baiwan-netns\.(?!{MINE})\S+) ")
 
 
 class Run(run_case.Run):
@@ -27,7 +32,7 @@ class Run(run_case.Run):
 
     def __init__(self, name, workers=3, **more):
         folder = tempfile.mkdtemp(prefix="baiwan-netns-", dir="/var/tmp")
-        super().__init__(f"t{os.getpid()}{name}", folder, workers,
+        super().__init__(MINE + name, folder, workers,
                          **{"rate_mbit": 0, "deadline_s": 400, **more})  # fmt: skip
         self.answer = None
 
@@ -145,9 +150,10 @@ def agents_of(run_name):
 
 
 def mounts():
-    """Without the names of namespaces: another's test hosts may come and go meanwhile."""
+    """Without the names of namespaces and the disks of others: their test hosts come and go meanwhile."""
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     lines = [line for line in lines if not line.split(" ")[4].startswith("/run/netns")]
+    lines = [line for line in lines if not _OF_OTHERS.search(line)]
     return sorted(" ".join(line.split(" ")[3:5]) + " " + line.partition(" - ")[2] for line in lines)
 
 

@@ -44,8 +44,8 @@ def setUpModule():
 
 def tearDownModule():
     left = set(fleet_case.mounts()) ^ set(MOUNTS_BEFORE)
-    if left or trace_of(f"t{os.getpid()}"):
-        raise AssertionError(f"left over: {left} {trace_of(f't{os.getpid()}')}")
+    if left or trace_of(fleet_case.MINE):
+        raise AssertionError(f"left over: {left} {trace_of(fleet_case.MINE)}")
 
 
 class OneRun(unittest.TestCase):
