@@ -33,7 +33,7 @@ command = ["/bin/sh", "-c", "echo $$ > /tmp/alive; exec sleep 100"]
 
 def pack(folder, version="1.2.3", binary=os.environ.get("BAIWAN_BINARY", "")):
     argv = [str(HERE / "package.sh"), binary, version, str(folder)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
 
 
 class Package(unittest.TestCase):
@@ -118,12 +118,12 @@ class Package(unittest.TestCase):
         script = (
             f"mkdir -p /var/lib/baiwan && cat > /var/lib/baiwan/host.toml <<'END'\n{HOST_PLAN}END\n"
             "mkdir /tmp/unit && cp /opt/baiwan/units/baiwan.run /tmp/unit/run && mv /tmp/unit /etc/service/baiwan\n"
-            "for i in $(seq 100); do [ -s /tmp/alive ] && break; sleep 0.1; done\n"
-            "kill -0 $(cat /tmp/alive) && sv down /etc/service/baiwan && sv -w 10 status /etc/service/baiwan\n"
-            "for i in $(seq 100); do kill -0 $(cat /tmp/alive) 2>/dev/null || exit 0; sleep 0.1; done\n"
+            "for i in $(seq 300); do [ -s /tmp/alive ] && break; sleep 0.1; done\n"
+            "kill -0 $(cat /tmp/alive) && sv down /etc/service/baiwan && sv -w 30 status /etc/service/baiwan\n"
+            "for i in $(seq 300); do kill -0 $(cat /tmp/alive) 2>/dev/null || exit 0; sleep 0.1; done\n"
             "exit 1\n"
         )
-        code, out, error = run.inside("w-0", "sh", "-c", script, timeout=40)
+        code, out, error = run.inside("w-0", "sh", "-c", script, timeout=120)
         self.assertEqual(code, 0, (out, error))
         # The host is bare indeed: the program as it was built does not start there.
         with open(os.environ["BAIWAN_BINARY"], "rb") as file:
