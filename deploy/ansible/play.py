@@ -15,7 +15,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONNECT_S = 10
 JOIN_S = 10  # without a byte from peers
-SCRIPT_ENDS_BEFORE_S = 3  # the step's own limit, so that it can say why
+# The step's own limit, so that it can say why: Ansible takes its time to begin, and more so beside other load.
+SCRIPT_ENDS_BEFORE_S = 10
 _PREFIX = ".step-"
 _SSH = {
     "UserKnownHostsFile": None,

@@ -39,7 +39,7 @@ class Steps:
     """Hosts that are up, a plan for them, and the steps."""
 
     def __init__(self, name, workers, tarball, users=40, payload="p2p", **more):
-        self.run = fleet_case.Run(name, workers=workers, **{"deadline_s": 300, **more})
+        self.run = fleet_case.Run(name, workers=workers, **{"deadline_s": 800, **more})
         self.workers = [f"worker-{i:03}" for i in range(workers)]
         for host, worker in zip(self.run.request["hosts"][1:], self.workers):
             host["name"] = worker

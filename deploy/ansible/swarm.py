@@ -15,7 +15,7 @@ from contained import contained
 
 PIECES = 160  # about: enough that peers have something to give, few enough that the torrent is small
 MIN_PIECE, MAX_PIECE = 64 << 10, 4 << 20
-READY_S = 3
+READY_S = 10
 TOOLS = ("aria2c", "opentracker")
 
 
