@@ -26,11 +26,12 @@ import aws_case  # noqa: E402
 import fleet_case  # noqa: E402
 import stand_in_case  # noqa: E402
 from aws_case import OPERATOR, things_of  # noqa: E402
-from journey_test import STEPS, Journey, until  # noqa: E402
+from journey_test import BEGIN_S, STEPS, Journey, until  # noqa: E402
 
 PROFILE, BUCKET = "controller", "payload-of-the-journey"
 ROLE = "arn:aws:iam::123456789012:role/ends-hosts"
 MESSAGES = 2 * 100 * 30 * 5
+SILENCE_S = 60  # the controller has to begin within it, on a busy machine too
 _APART = "BAIWAN_TEST_APART"
 
 
@@ -116,16 +117,16 @@ class AwsJourneyTest(aws_case.Case):
 
     def test_from_nothing_to_verified_to_nothing_with_a_worker_lost_on_the_way(self):
         journey = self.journey("a", instance_profile=PROFILE, bucket=BUCKET, scheduler_role=ROLE,
-                               silence="30s")  # fmt: skip
+                               silence=f"{SILENCE_S}s")  # fmt: skip
         operator = journey.start("test", "--plan", journey.plan, "--json")
-        self.over(journey, operator, lambda: journey.reached("deploy"), 120, "deploying")
+        self.over(journey, operator, lambda: journey.reached("deploy"), BEGIN_S, "deploying")
         began, before = time.time(), journey.instances()
         journey.emulation.rules.ec2.terminate_instances(InstanceIds=[before["worker-001", "1"]["InstanceId"]])
         beat = ("worker-000", "stat", "-c", "%Y", "/run/heartbeat")
         self.over(journey, operator, lambda: int(journey.stand_ins.inside(*beat) or 0) > began + 1 or None,
-                  60, "a sign of life from the controller")  # fmt: skip
+                  120, "a sign of life from the controller")  # fmt: skip
         self.assertEqual(journey.inside("worker-000", "hostname"), "worker-000", "through control")
-        out, err = operator.communicate(timeout=200)
+        out, err = operator.communicate(timeout=300)
         self.assert_verified(journey, operator.returncode, out, err)
         self.assertIn("the host is ended", out)
         lives = {("control", "1"), ("worker-000", "1"), ("worker-001", "1"), ("worker-001", "2")}
@@ -141,15 +142,15 @@ class AwsJourneyTest(aws_case.Case):
         self.assertEqual(logins, {before["control", "1"]["PublicIpAddress"]}, "by the operator's ssh_config")
 
     def test_without_a_profile_it_is_carried_out_and_without_control_all_hosts_end(self):
-        journey = self.journey("b", silence="30s")
+        journey = self.journey("b", silence=f"{SILENCE_S}s")
         code, out, err = journey.test("--until", "deploy")
         self.assertEqual(code, 0, f"{out}\n{err}\n{journey.logs()}")
         control = journey.instances()["control", "1"]["InstanceId"]
         journey.emulation.rules.ec2.terminate_instances(InstanceIds=[control])
-        until(lambda: "control" not in journey.stand_ins.lives or None, 20, "the end of control")
+        until(lambda: "control" not in journey.stand_ins.lives or None, 60, "the end of control")
         for name in ("worker-000", "worker-001"):  # not to wait the whole time
-            journey.stand_ins.inside(name, "sed", "-i", "s/ 30$/ 5/", "/etc/baiwan/deadman")
-        until(lambda: len(journey.stand_ins.ended_themselves) == 2 or None, 60, "the end of the workers")
+            journey.stand_ins.inside(name, "sed", "-i", f"s/ {SILENCE_S}$/ 5/", "/etc/baiwan/deadman")
+        until(lambda: len(journey.stand_ins.ended_themselves) == 2 or None, 120, "the end of the workers")
         self.assertEqual(set(journey.stand_ins.ended_themselves), {"worker-000", "worker-001"})
         states = {h: i["State"]["Name"] for (h, _), i in journey.instances().items()}
         self.assertEqual(set(states.values()), {"terminated"}, states)
@@ -180,7 +181,7 @@ class AwsJourneyTest(aws_case.Case):
 
     def assert_nothing_left(self, journey):
         self.assertEqual(things_of(self.emulation, journey.name), [])
-        until(lambda: not journey.stand_ins.lives or None, 20, "the end of the stand-ins")
+        until(lambda: not journey.stand_ins.lives or None, 60, "the end of the stand-ins")
         self.assertIsNone(journey.stand_ins.failure)
         self.nothing_refused()
         self.assertEqual(self.emulation.bucket.refused + self.emulation.schedules.refused, [])

@@ -50,7 +50,7 @@ class StandIns:
 
     def __init__(self, emulation, run_name, network, control="10.0.1.11"):
         self._emulation, self._run_name = emulation, run_name
-        self._hosts = fleet_case.Run("s", workers=0, network=network, hosts=[],
+        self._hosts = fleet_case.Run("s", workers=0, network=network, hosts=[], deadline_s=800,
                                       options={"init": "systemd"})
         self._ec2 = emulation.client("ec2")
         self.lives, self._links, self._known = {}, {}, {}
