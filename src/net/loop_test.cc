@@ -40,7 +40,8 @@ TEST_P(LoopTest, TimersFireInOrderNotEarlyAndNotAfterCancel) {
 TEST_P(LoopTest, ShortTimersAreShort) {
   // A linger of a fraction of a millisecond must not become a whole one.
   Nanos best = kSecond;
-  for (int i = 0; i < 20; ++i) {
+  // One that is rounded up is never short; on a busy machine few are.
+  for (int i = 0; i < 20 || (i < 2000 && best >= 900 * kMicrosecond); ++i) {
     const Nanos start = loop->clock().Monotonic();
     bool fired = false;
     loop->After(200 * kMicrosecond, [&] { fired = true; });

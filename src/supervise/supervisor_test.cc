@@ -26,7 +26,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-bool Eventually(const std::function<bool()>& condition, Nanos within = 10 * kSecond) {
+bool Eventually(const std::function<bool()>& condition, Nanos within = 30 * kSecond) {
   const Nanos until = SystemClock().Monotonic() + within;
   while (!condition()) {
     if (SystemClock().Monotonic() > until) return false;
@@ -207,7 +207,7 @@ TEST_F(SupervisorTest, AChildHasNoOpenFilesButItsOwnThreeAndItsOwnGroup) {
   Supervisor supervisor(Recording());
   // Later, when the shell has let go of its own pipe.
   auto spec =
-      Shell("fds", "(sleep 0.1; ls /proc/$$/fd) | tr '\\n' ' '; cut -d' ' -f1,5 /proc/$$/stat");
+      Shell("fds", "(sleep 0.5; ls /proc/$$/fd) | tr '\\n' ' '; cut -d' ' -f1,5 /proc/$$/stat");
   spec.restart = Restart::kNever;
   ASSERT_EQ(supervisor.Start(spec), std::nullopt);
   ASSERT_TRUE(supervisor.WaitEnd("fds", 10 * kSecond).has_value());
