@@ -7,6 +7,7 @@ create), the price list and the quotas, and does on request what clouds do: thro
 an answer, or tell the test that a call is on its way.
 """
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -16,6 +17,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 import urllib.parse
 
 import boto3
@@ -67,7 +69,7 @@ class Emulation:
         self._servers = []
         self.url = f"http://127.0.0.1:{self._serve(_Handler)}"
         self.gateway_port = self._serve(_GatewayHandler)
-        self.lock = threading.Lock()
+        self.lock, self._at_work = threading.Lock(), 0
         self.reset()
 
     def _serve(self, handler):
@@ -106,6 +108,25 @@ class Emulation:
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:
             link.close()
+
+    @contextlib.contextmanager
+    def work(self):
+        with self.lock:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._at_work -= 1
+
+    def wait_idle(self):
+        """Until what a caller that was killed had asked for has happened."""
+        end, quiet = time.monotonic() + _LIMIT_S, 0
+        while quiet < 3:  # looks: what was sent may not yet have been taken
+            if time.monotonic() > end:
+                raise AssertionError(f"{self._at_work} calls go on after {_LIMIT_S} s")
+            time.sleep(0.1)
+            quiet = 0 if self._at_work else quiet + 1
 
     # --- one request ----------------------------------------------------------------------------
 
@@ -194,7 +215,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):  # noqa: N802: the name is the base class's
         if self.path != "/":
             return self.do_GET()
-        answer = self.emulation.answer(self, self._body())
+        body = self._body()
+        with self.emulation.work():
+            answer = self.emulation.answer(self, body)
         if answer is None:
             self.close_connection = True
         else:

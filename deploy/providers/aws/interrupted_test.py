@@ -5,7 +5,6 @@ import os
 import random
 import sys
 import threading
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -34,7 +33,7 @@ class Interrupted(Case):
         self.emulation.faults = [fault]
         process.communicate(timeout=60)
         self.emulation.faults = []
-        time.sleep(0.3)  # calls of other threads that were on their way
+        self.emulation.wait_idle()  # calls of other threads that were on their way
 
     def test_down_finds_what_a_killed_up_left_and_up_goes_on(self):
         dice = random.Random(SEED)
