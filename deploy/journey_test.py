@@ -106,9 +106,10 @@ class Journey:
         return next(h for h in self.provider("describe")["hosts"] if h["name"] == name)
 
     def inside(self, name, *argv):
-        done = subprocess.run(
-            [*self.host(name)["exec"], *argv], capture_output=True, text=True, timeout=60, check=False
-        )
+        enter = self.host(name)["exec"]
+        if not enter:  # or it would be done to this machine, and to all hosts of all tests on it
+            raise AssertionError(f"{name} does not run: {argv}")
+        done = subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=60, check=False)
         return done.stdout.strip()
 
     def close(self):

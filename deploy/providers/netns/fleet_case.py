@@ -47,9 +47,10 @@ class Run(run_case.Run):
         return next(h for h in self.answer["hosts"] if h["name"] == name)
 
     def inside(self, name, *argv, via="exec", timeout=30):
-        done = subprocess.run(
-            [*self.host(name)[via], *argv], capture_output=True, text=True, timeout=timeout, check=False
-        )
+        enter = self.host(name)[via]
+        if not enter:  # or it would be done to this machine, and to all hosts of all tests on it
+            raise AssertionError(f"{name} does not run: {argv}")
+        done = subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=timeout, check=False)
         return done.returncode, done.stdout.strip(), done.stderr.strip()
 
     def bring_provider_to(self, name):
@@ -91,7 +92,7 @@ class Run(run_case.Run):
             raise AssertionError(f"no listener in {host}")
         return process
 
-    def reaches(self, host, address, port, limit_s=5):
+    def reaches(self, host, address, port, limit_s=15):
         script = (
             "import socket,sys\n"
             "s=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))\n"
@@ -99,7 +100,7 @@ class Run(run_case.Run):
         )
         where = self.namespace(host) if host == "_outside" else self.host(host)["exec"]
         argv = [*where, "/usr/bin/python3", "-c", script, address, str(port), str(limit_s)]
-        return subprocess.run(argv, capture_output=True, timeout=20, check=False).returncode == 0
+        return subprocess.run(argv, capture_output=True, timeout=40, check=False).returncode == 0
 
     def namespace(self, name):
         return ["nsenter", f"--net=/run/netns/bw.{self.name}.{name}"]

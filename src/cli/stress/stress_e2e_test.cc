@@ -106,7 +106,7 @@ TEST_F(StressTest, AnOpenLoopTellsLatenciesOfEveryMessage) {
 
 // Kills what `pattern` names, once it is there, and waits until the supervisor has it back.
 void KillAndAwait(const Program& run, const std::string& pattern) {
-  const pid_t victim = WaitForChild(run, pattern, 20 * kSecond);
+  const pid_t victim = WaitForChild(run, pattern, 60 * kSecond);
   ASSERT_NE(victim, 0);
   ::kill(victim, SIGKILL);
   EXPECT_TRUE(Eventually(
@@ -114,7 +114,7 @@ void KillAndAwait(const Program& run, const std::string& pattern) {
         const auto now = run.Children(pattern);
         return now.size() == 1 && now.front() != victim;
       },
-      20 * kSecond))
+      60 * kSecond))
       << pattern << " did not come back\n"
       << run.output();
 }
@@ -128,7 +128,7 @@ void KillEverything(const std::string& layout, const std::vector<std::string>& p
   }
   Program run(folder, arguments);
   // The load clients start last; what is killed then is killed under load.
-  WaitForChild(run, "config/drive-1.toml", 30 * kSecond);
+  WaitForChild(run, "config/drive-1.toml", 60 * kSecond);
   for (const std::string& pattern : patterns) KillAndAwait(run, pattern);
   ASSERT_FALSE(run.Children().empty()) << "the run was over before everything could be killed";
   for (const pid_t pid : run.Children()) ::kill(pid, SIGKILL);
@@ -153,7 +153,7 @@ TEST_F(StressTest, KillingProcessesOfSeveralCellsLosesNothing) {
 
 TEST_F(StressTest, AnInterruptLeavesNothingBehind) {
   Program run(folder_.path(), Small({"--rounds", "1000"}));
-  WaitForChild(run, "config/drive-1.toml", 30 * kSecond);
+  WaitForChild(run, "config/drive-1.toml", 60 * kSecond);
   const std::vector<pid_t> children = run.Children();
   EXPECT_GE(children.size(), 6U);
   ::kill(run.pid(), SIGINT);
@@ -220,7 +220,7 @@ TEST_F(StressTest, AnOlderStorePutBackIsFound) {
 void ExpectRefused(const std::string& folder, const std::vector<std::string>& arguments,
                    const std::string& what) {
   Program run(folder, arguments);
-  EXPECT_EQ(run.Wait(30 * kSecond), 2) << run.output();
+  EXPECT_EQ(run.Wait(60 * kSecond), 2) << run.output();
   EXPECT_NE(run.output().find(what), std::string::npos) << run.output();
   EXPECT_TRUE(run.Children().empty());
 }
@@ -247,7 +247,7 @@ TEST_F(StressTest, ATakenPortIsNamed) {
         port = std::to_string(std::stoi(output.substr(at + said.size())));
         return true;
       },
-      20 * kSecond))
+      60 * kSecond))
       << holder.output();
   ExpectRefused(folder_.path(), Small({"--registry-port", port}), "127.0.0.1:" + port);
 }
