@@ -31,7 +31,7 @@ class Interrupted(Case):
             return ("lose",) if after else throttled()
 
         self.emulation.faults = [fault]
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         self.emulation.faults = []
         self.emulation.wait_idle()  # calls of other threads that were on their way
 

@@ -28,7 +28,7 @@ _OF_OTHERS = re.compile(rf" - tmpfs (baiwan-test|baiwan-netns\.(?!{MINE})\S+) ")
 class Run(run_case.Run):
     """With hosts on this machine, which end by themselves when the tests should long be over."""
 
-    command_limit_s = 90
+    command_limit_s = 180
 
     def __init__(self, name, workers=3, **more):
         folder = tempfile.mkdtemp(prefix="baiwan-netns-", dir="/var/tmp")
