@@ -118,13 +118,20 @@ def _namespace_id(path):
     return (stat.st_dev, stat.st_ino)
 
 
-def processes_of(prefix):
-    """{pid: namespace name} of the processes in a network namespace with this prefix, and of those
-    that are on the way into one."""
+def _is_of(name, whose):
+    """Of a run, `whose` is what all its names begin with, up to the dot. Of one host it is the name
+    alone: w-10 is not of w-1."""
+    return name.startswith(whose) if whose.endswith(".") else name == whose
+
+
+def processes_of(whose):
+    """{pid: namespace name} of the processes in the network namespaces of a run or of one host, and of
+    those that are on the way into one."""
     names = {}
-    for name in namespace_names(prefix):
-        with contextlib.suppress(OSError):
-            names[_namespace_id(NETNS_FOLDER / name)] = name
+    for name in namespace_names(whose):
+        if _is_of(name, whose):
+            with contextlib.suppress(OSError):
+                names[_namespace_id(NETNS_FOLDER / name)] = name
     outer = _namespace_id("/proc/self/ns/net")
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -133,20 +140,21 @@ def processes_of(prefix):
             if inside in names and inside != outer:
                 found[int(pid)] = names[inside]
                 continue
-            if name := _on_the_way(pid, prefix):
+            if name := _on_the_way(pid, whose):
                 found[int(pid)] = name
         except OSError:
             continue  # it has ended since
     return found
 
 
-def _on_the_way(pid, prefix):
+def _on_the_way(pid, whose):
     """The namespace that `nsenter` is about to enter or a host is booting in, by the command line."""
     words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    enter = f"--net={NETNS_FOLDER}/"
     for before, word in zip([""] + words, words):
-        if word.startswith(f"--net={NETNS_FOLDER}/{prefix}"):
-            return word.removeprefix(f"--net={NETNS_FOLDER}/")
-        if before.endswith("/host_boot.py") and word.startswith(prefix):
+        if word.startswith(enter) and _is_of(word.removeprefix(enter), whose):
+            return word.removeprefix(enter)
+        if before.endswith("/host_boot.py") and _is_of(word, whose):
             return word
     return ""
 
@@ -167,10 +175,10 @@ def first_process(pids):
     return min(found)[1:] if found else None
 
 
-def end_processes(prefix):
+def end_processes(whose):
     """Kills what `processes_of` finds, until nothing is found any more. Returns what is left."""
     end = time.monotonic() + END_TIMEOUT_S
-    while found := processes_of(prefix):
+    while found := processes_of(whose):
         if time.monotonic() > end:
             break
         for pid, name in found.items():
@@ -179,7 +187,7 @@ def end_processes(prefix):
             except ProcessLookupError:
                 continue
             try:  # the number may be another process's by now: look again, behind the handle
-                if _still_in(pid, name, prefix):
+                if _still_in(pid, name, whose):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
             except ProcessLookupError:
                 pass
@@ -189,13 +197,13 @@ def end_processes(prefix):
     return found
 
 
-def _still_in(pid, name, prefix):
+def _still_in(pid, name, whose):
     try:
         with contextlib.suppress(FileNotFoundError):
             inside = _namespace_id(f"/proc/{pid}/ns/net")
             if inside == _namespace_id(NETNS_FOLDER / name):
                 return True
-        return _on_the_way(pid, prefix) == name
+        return _on_the_way(pid, whose) == name
     except OSError:
         return False
 

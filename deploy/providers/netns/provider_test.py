@@ -313,6 +313,20 @@ class TwoRuns(unittest.TestCase):
         self.assertEqual(trace_of(runs[0].name), [])
 
 
+class AlikeNames(unittest.TestCase):
+    def test_a_host_that_starts_again_takes_none_with_it_whose_name_begins_alike(self):
+        run = Run("u", workers=2)
+        run.request["hosts"].append({"name": "w-10", "address": "10.0.2.30", "subnet": "workers"})
+        self.addCleanup(run.close)
+        run.up()
+        before = run.host("w-10")["pid"]
+        os.kill(run.host("w-1")["pid"], signal.SIGKILL)
+        wait_for(self, lambda: run.states()["w-1"] == "ended")
+        self.assertEqual(run.up()["started"], ["w-1"])
+        self.assertEqual(run.host("w-10")["pid"], before)
+        self.assertEqual(set(run.states().values()), {"running"})
+
+
 class NamesFolder(unittest.TestCase):
     """The folder of the namespaces' names is mounted with the first run and goes with the last one."""
 
