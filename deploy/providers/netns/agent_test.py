@@ -120,6 +120,10 @@ class AskedFromControl(unittest.TestCase):
         code, answer, _ = self.ask("up")
         self.assertEqual((code, answer["started"]), (0, ["w-9"]), answer)
         self.assertEqual(self.run_.inside("control", "ssh", "10.0.2.99", "hostname"), (0, "w-9", ""))
+        # The agent itself makes its files for root alone; a host has users who are not root.
+        script = "stat -c %a / /etc /etc/hosts /opt /home /root; setpriv --reuid=nobody cat /etc/hostname"
+        said = self.run_.inside("control", "ssh", "10.0.2.99", script)
+        self.assertEqual(said, (0, "755\n755\n644\n755\n755\n700\nw-9", ""))
 
     def test_too_many_at_a_time_are_refused(self):
         with open(f"/run/lock/baiwan-netns.{self.run_.name}", "rb") as lock:

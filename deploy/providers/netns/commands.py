@@ -65,6 +65,8 @@ def up(document):
 
 def _bring_up(fleet, wanted):
     request = fleet.request
+    # What lies on a host's disk is for its users too, whatever the caller, such as the agent, has it be.
+    os.umask(0o022)
     _make_place_for_disks(request)
     fleet.make_key()
     running = fleet.running()
