@@ -273,6 +273,25 @@ class Disturbed(unittest.TestCase):
         self.steps.run.up()
         self.steps.done("deploy", ["worker-001"])
 
+    def test_one_that_is_asked_for_twice_takes_nothing_of_the_others(self):
+        """As where the first was cut short and works on while the repeat waits for it."""
+        self.steps.done("deploy", ["worker-000"])
+        self.inside("worker-000", f"echo 0 > {RUN}/load.ended; mkdir {RUN}/.steps/incoming.4194304")
+        self.addCleanup(self.inside, "worker-000", f"rm -f {RUN}/load.ended")
+        argv = [*self.steps.run.host("worker-000")["exec"], "flock", "/run/lock/baiwan-step", "cat"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE) as busy:
+            self.wait_until("worker-000", "pgrep -x cat")
+            asked = []
+            for number in ("1", "2"):
+                asked.append(self.steps.start("deploy", ["worker-000"]))
+                self.wait_until("worker-000", f"test $(pgrep -fc '^flock -w') = {number}")
+            busy.stdin.close()
+        for step in asked:
+            code, ends, _, err = self.steps.finish(step)
+            self.assertEqual((code, self.failures(ends)), (0, {}), err)
+        self.inside("worker-000", f"test -e {RUN}/load.ended && test -s {RUN}/link.secret")
+        self.inside("worker-000", f"! ls -d {RUN}/.steps/incoming*")
+
     def wait_until(self, host, script, limit_s=60):
         end = time.monotonic() + limit_s
         while time.monotonic() < end:

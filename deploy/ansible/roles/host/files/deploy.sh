@@ -3,11 +3,14 @@
 # own: files/, secret, package.torrent.
 HELD=$FOLDER/.package  # while it is fetched and passed on
 SEED_S=60
-incoming=$MARKS/incoming
+incoming=$MARKS/incoming.$$  # another deploy may be at work here until the lock is ours
 trap 'rm -rf "$incoming"' EXIT
 rm -rf "$incoming"
 mkdir -m 0700 "$incoming" && tar -x --no-same-owner -C "$incoming" || failed "what was sent did not arrive whole" tar
 lock
+for left in "$MARKS"/incoming.*; do  # of one that was killed
+  [ -d "/proc/${left##*.}" ] || rm -rf "$left"
+done
 
 [ "$(uname -m)" = "$ARCH" ] || failed "the package $PACKAGE is for $ARCH, but this host is $(uname -m)" "uname -m"
 
@@ -92,7 +95,7 @@ fi
 # ---------------------------------------------------------------- files and units
 
 # Other load is another run.
-cmp -s "$incoming/files/load.toml" "$FOLDER/load.toml" || rm -f "$FOLDER/load.ended"
+[ ! -e "$incoming/files/load.toml" ] || cmp -s "$incoming/files/load.toml" "$FOLDER/load.toml" || rm -f "$FOLDER/load.ended"
 for each in "${FOLDERS[@]}"; do must mkdir -p "$FOLDER/$each"; done
 while IFS= read -r -d '' each; do
   mkdir -p "$(dirname "$FOLDER/$each")"
