@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -143,13 +144,36 @@ def across_hosts(program, runs, name, users):
     return "\n".join(lines).replace(runs, "…/fleet"), result_of(f"{runs}/{name}/report")
 
 
+def none_left(program, runs, name):
+    """Destroys the run's hosts, if any. Whether that went well is not in the exit code, which is the run's."""
+    if not os.path.exists(f"{runs}/{name}/journey.json"):
+        return True
+    down = subprocess.run([program, "fleet", "down", name, "--runs", runs, "--json"], check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    last = (down.stdout.splitlines() or ["{}"])[-1]
+    return json.loads(last).get("hosts_left") == []
+
+
 def fleet(program):
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as runs:
-        printed, small = across_hosts(program, runs, "small", 1000)
-        _, large = across_hosts(program, runs, "large", 25000)
-        report = f"{runs}/large/report"
-        subprocess.run([program, "report", report, "--compare", f"{runs}/small/report"], check=True)
-        screenshot(f"{report}/report.html", os.path.abspath(f"{PICTURES}/side-by-side.png"), 2100)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # ^C is an exception already
+        signal.signal(number, lambda *_: sys.exit("ended by a signal"))
+    runs = tempfile.mkdtemp(dir="/var/tmp")
+    try:
+        fleet_in(program, runs)
+    finally:  # hosts that live on need what the folder knows of them
+        left = [name for name in ("small", "large") if not none_left(program, runs, name)]
+        for name in left:
+            print(f"hosts are left: {program} fleet down {name} --runs {runs}", file=sys.stderr)
+        if not left:
+            shutil.rmtree(runs)
+
+
+def fleet_in(program, runs):
+    printed, small = across_hosts(program, runs, "small", 1000)
+    _, large = across_hosts(program, runs, "large", 25000)
+    report = f"{runs}/large/report"
+    subprocess.run([program, "report", report, "--compare", f"{runs}/small/report"], check=True)
+    screenshot(f"{report}/report.html", os.path.abspath(f"{PICTURES}/side-by-side.png"), 2100)
     command = "build/release/baiwan fleet test --provider netns --hosts 4 --users-per-host 1000 --run small"
     replace_run("docs/operations.md",
                 f"```console\n# {command}\n{printed}\n```\n\n(Made by `docs/pictures.py fleet`: "
