@@ -18,35 +18,39 @@ namespace {
 constexpr std::string_view kEnd = "_allowance_exceeded";
 constexpr std::size_t kMostInterfaces = 64;
 constexpr std::uint32_t kMostCounters = 4096;
+// The kernel does not keep to the length that it is given: it writes as many items as the driver
+// has by then, which may be more than it told of a moment ago (queues that were added).
+constexpr std::size_t kRoomFor = 2 * std::size_t{kMostCounters};
 
 // `command` begins with the command's number and gets the answer.
-bool Ask(int socket, const std::string& interface, void* command) {
+bool AskKernel(int socket, const std::string& interface, void* command) {
   ifreq request{};
   std::strncpy(request.ifr_name, interface.c_str(), IFNAMSIZ - 1);
   request.ifr_data = static_cast<char*>(command);
   return ::ioctl(socket, SIOCETHTOOL, &request) == 0;
 }
 
-std::uint32_t CountOf(int socket, const std::string& interface) {
+std::uint32_t CountOf(const EthtoolFn& ask, const std::string& interface) {
   ethtool_drvinfo about{};
   about.cmd = ETHTOOL_GDRVINFO;
-  if (!Ask(socket, interface, &about)) return 0;
-  return std::min(about.n_stats, kMostCounters);
+  if (!ask(interface, &about) || about.n_stats > kMostCounters) return 0;
+  return about.n_stats;
 }
 
-// An answer's head of `Head` and behind it `count` items of `size` bytes.
+// An answer's head of `Head` and behind it items of `size` bytes.
 template <class Head>
-std::vector<std::uint64_t> Room(std::uint32_t count, std::size_t size) {
-  return std::vector<std::uint64_t>((sizeof(Head) + count * size) / sizeof(std::uint64_t) + 1);
+std::vector<std::uint64_t> Room(std::size_t size) {
+  return std::vector<std::uint64_t>((sizeof(Head) + kRoomFor * size) / sizeof(std::uint64_t) + 1);
 }
 
-std::vector<std::string> NamesOf(int socket, const std::string& interface, std::uint32_t count) {
-  auto room = Room<ethtool_gstrings>(count, ETH_GSTRING_LEN);
+std::vector<std::string> NamesOf(const EthtoolFn& ask, const std::string& interface,
+                                 std::uint32_t count) {
+  auto room = Room<ethtool_gstrings>(ETH_GSTRING_LEN);
   auto* head = reinterpret_cast<ethtool_gstrings*>(room.data());
   head->cmd = ETHTOOL_GSTRINGS;
   head->string_set = ETH_SS_STATS;
   head->len = count;
-  if (!Ask(socket, interface, head) || head->len != count) return {};
+  if (!ask(interface, head) || head->len != count) return {};
   const char* text = reinterpret_cast<const char*>(room.data()) + sizeof(ethtool_gstrings);
   std::vector<std::string> names;
   names.reserve(count);
@@ -56,12 +60,13 @@ std::vector<std::string> NamesOf(int socket, const std::string& interface, std::
   return names;
 }
 
-std::vector<std::uint64_t> ValuesOf(int socket, const std::string& interface, std::uint32_t count) {
-  auto room = Room<ethtool_stats>(count, sizeof(std::uint64_t));
+std::vector<std::uint64_t> ValuesOf(const EthtoolFn& ask, const std::string& interface,
+                                    std::uint32_t count) {
+  auto room = Room<ethtool_stats>(sizeof(std::uint64_t));
   auto* head = reinterpret_cast<ethtool_stats*>(room.data());
   head->cmd = ETHTOOL_GSTATS;
   head->n_stats = count;
-  if (!Ask(socket, interface, head) || head->n_stats != count) return {};
+  if (!ask(interface, head) || head->n_stats != count) return {};
   std::vector<std::uint64_t> values(count);
   std::memcpy(values.data(), reinterpret_cast<const char*>(room.data()) + sizeof(ethtool_stats),
               count * sizeof(std::uint64_t));
@@ -71,12 +76,19 @@ std::vector<std::uint64_t> ValuesOf(int socket, const std::string& interface, st
 }  // namespace
 
 DriverCounters DriverCountersOf(const std::string& interface) {
-  DriverCounters counters;
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const std::uint32_t count = socket ? CountOf(socket.get(), interface) : 0;
+  if (!socket) return {};
+  return DriverCountersOf(interface, [&](const std::string& of, void* command) {
+    return AskKernel(socket.get(), of, command);
+  });
+}
+
+DriverCounters DriverCountersOf(const std::string& interface, const EthtoolFn& ask) {
+  DriverCounters counters;
+  const std::uint32_t count = CountOf(ask, interface);
   if (count == 0) return counters;
-  const auto names = NamesOf(socket.get(), interface, count);
-  const auto values = ValuesOf(socket.get(), interface, count);
+  const auto names = NamesOf(ask, interface, count);
+  const auto values = ValuesOf(ask, interface, count);
   for (std::size_t i = 0; i < std::min(names.size(), values.size()); ++i) {
     counters.emplace_back(names[i], values[i]);
   }

@@ -2,12 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/ethtool.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 
 namespace baiwan::monitor {
 namespace {
@@ -30,6 +32,54 @@ TEST(Ethtool, OnlyAllowancesCountAndOfAllInterfacesTogether) {
 TEST(Ethtool, AnInterfaceWithoutADriverTellsNothing) {
   EXPECT_THAT(DriverCountersOf("lo"), IsEmpty());
   EXPECT_THAT(DriverCountersOf("no-such-one"), IsEmpty());
+}
+
+// As Linux answers: with all that the driver has, whatever length the question says.
+struct FakeDriver {
+  std::uint32_t told = 0;  // how many counters it says it has
+  std::uint32_t has = 0;   // by the time it is asked for them
+  int asked_for_them = 0;
+
+  bool operator()(void* command) {
+    auto* bytes = static_cast<char*>(command);
+    if (*static_cast<std::uint32_t*>(command) == ETHTOOL_GDRVINFO) {
+      static_cast<ethtool_drvinfo*>(command)->n_stats = told;
+      return true;
+    }
+    ++asked_for_them;
+    if (*static_cast<std::uint32_t*>(command) == ETHTOOL_GSTRINGS) {
+      static_cast<ethtool_gstrings*>(command)->len = has;
+      for (std::uint32_t i = 0; i < has; ++i) {
+        std::memcpy(bytes + sizeof(ethtool_gstrings) + i * ETH_GSTRING_LEN, "name", 5);
+      }
+      return true;
+    }
+    static_cast<ethtool_stats*>(command)->n_stats = has;
+    for (std::uint64_t i = 0; i < has; ++i) {
+      std::memcpy(bytes + sizeof(ethtool_stats) + i * sizeof(i), &i, sizeof(i));
+    }
+    return true;
+  }
+  DriverCounters Counters() {
+    return DriverCountersOf("eth0", [this](const std::string&, void* c) { return (*this)(c); });
+  }
+};
+
+TEST(Ethtool, ADriverWithMoreCountersThanThereIsRoomForIsNotAskedForThem) {
+  FakeDriver many{5000, 5000};
+  EXPECT_THAT(many.Counters(), IsEmpty());
+  EXPECT_EQ(many.asked_for_them, 0);
+  FakeDriver most{4096, 4096};
+  ASSERT_EQ(most.Counters().size(), 4096U);
+  EXPECT_EQ(most.Counters()[4095], std::pair(std::string("name"), std::uint64_t{4095}));
+}
+
+TEST(Ethtool, ADriverThatHasMoreByNowWritesOverNothing) {
+  for (const std::uint32_t has : {4U, 5000U}) {
+    FakeDriver grown{3, has};
+    EXPECT_THAT(grown.Counters(), IsEmpty());
+    EXPECT_EQ(grown.asked_for_them, 2);
+  }
 }
 
 // A driver that every kernel has: each end of a veth pair counts under "peer_ifindex" the other's
