@@ -21,10 +21,9 @@ class Controller {
 
   std::optional<std::string> Run() {
     while (error_.empty() && !(o_.stop && o_.stop())) {
-      const bool had_given_up = !journey_.gave_up.empty();
       const Journey before = journey_;
       const Action action = Next(&journey_, Now());
-      if (!had_given_up && !journey_.gave_up.empty()) under_way_.clear();
+      if (!journey_.gave_up.empty()) EndWhatWasGivenUp();
       if (!(before == journey_)) Save();
       const bool mine = action.kind != Action::kEnded && action.step <= o_.last &&
                         (action.step >= o_.first || action.step == Step::kUp);
@@ -63,6 +62,22 @@ class Controller {
                           crew_.Begin(action.step, action.hosts)});
   }
 
+  // What cleans up goes on: it is still under way in the journey, and nobody would begin it again.
+  void EndWhatWasGivenUp() {
+    for (UnderWay& one : under_way_) {
+      const auto ended = [&](const std::string& host) {
+        return journey_.Find(one.step, host)->state != State::kUnderWay;
+      };
+      one.hosts.erase(std::remove_if(one.hosts.begin(), one.hosts.end(), ended), one.hosts.end());
+    }
+    EraseEnded();
+  }
+
+  void EraseEnded() {
+    const auto over = [](const UnderWay& one) { return one.hosts.empty(); };
+    under_way_.erase(std::remove_if(under_way_.begin(), under_way_.end(), over), under_way_.end());
+  }
+
   void Watch() {
     bool changed = false;
     bool failed = false;
@@ -88,8 +103,7 @@ class Controller {
       }
       one.hosts.clear();
     }
-    const auto over = [](const UnderWay& one) { return one.hosts.empty(); };
-    under_way_.erase(std::remove_if(under_way_.begin(), under_way_.end(), over), under_way_.end());
+    EraseEnded();
     if (failed && journey_.gave_up.empty()) Lost(crew_.LookForLost());
     if (changed) Save();
   }

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 
 #include "base/testing/temp_folder.h"
 
@@ -19,14 +20,24 @@ const std::vector<std::string> kWorkers = {"worker-000", "worker-001"};
 
 class FakeActivity : public Activity {
  public:
-  FakeActivity(std::vector<HostReport> reports, bool ends, int* ended_early)
-      : reports_(std::move(reports)), ends_(ends), ended_early_(ended_early) {}
+  FakeActivity(std::vector<HostReport> reports, std::vector<HostReport> late, bool ends,
+               int* ended_early)
+      : reports_(std::move(reports)),
+        late_(std::move(late)),
+        ends_(ends),
+        ended_early_(ended_early) {}
   ~FakeActivity() override { *ended_early_ += ends_ ? 0 : 1; }
-  std::vector<HostReport> Poll() override { return std::exchange(reports_, {}); }
+  std::vector<HostReport> Poll() override {
+    return std::exchange(polls_++ == kLate ? late_ : reports_, {});
+  }
   bool ended() override { return ends_; }
 
  private:
+  static constexpr int kLate = 5;
+
+  int polls_ = 0;
   std::vector<HostReport> reports_;
+  std::vector<HostReport> late_;
   const bool ends_;
   int* ended_early_;
 };
@@ -35,6 +46,7 @@ class FakeCrew : public Crew {
  public:
   std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts) override {
     std::vector<HostReport> reports;
+    std::vector<HostReport> reports_late;
     for (const std::string& host : hosts) {
       const std::string key = std::string(NameOf(step)) + " " + host;
       const int attempt = ++begun[key];
@@ -43,11 +55,12 @@ class FakeCrew : public Crew {
       if (fails.count(key) > 0 && attempt <= fails[key]) {
         report.failure = Failure{"no route", "", "", false};
       }
-      reports.push_back(report);
+      (late.count(key) > 0 ? reports_late : reports).push_back(report);
     }
     const bool hangs = hangs_at && step == *hangs_at && !std::exchange(hung_, true);
     if (hangs && !hangs_after_reports) reports.clear();
-    return std::make_unique<FakeActivity>(std::move(reports), !hangs, &ended_early);
+    return std::make_unique<FakeActivity>(std::move(reports), std::move(reports_late), !hangs,
+                                          &ended_early);
   }
   Nanos LimitOf(Step) override { return limit; }
   std::vector<Gone> LookForLost() override { return look ? look() : std::exchange(gone, {}); }
@@ -55,6 +68,7 @@ class FakeCrew : public Crew {
   std::map<std::string, int> begun;
   std::map<std::string, int> fails;   // how many of the first attempts
   std::map<std::string, int> silent;  // says nothing of this host the first time
+  std::set<std::string> late;         // told after the others; where it hangs
   std::optional<Step> hangs_at;       // the first time
   bool hangs_after_reports = false;
   std::vector<Gone> gone;                   // once
@@ -149,6 +163,50 @@ TEST_F(FleetControllerTest, GivingUpEndsWhatIsUnderWay) {
   EXPECT_EQ(crew_.ended_early, 1);
   EXPECT_EQ(crew_.begun["down worker-001"], 1);
   EXPECT_EQ(crew_.begun.count("start worker-001"), 0u);
+}
+
+// worker-001's results come, or are waited for no longer than the step's limit.
+TEST_F(FleetControllerTest, GivingUpLetsWhatCleansUpGoOnWithinItsLimit) {
+  for (const bool comes : {false, true}) {
+    Journey journey = NewJourney("r", kWorkers, 1);
+    journey.max_attempts = 1;
+    FakeCrew crew;
+    crew.fails["collect worker-000"] = 1;
+    if (comes) crew.late.insert("collect worker-001");
+    if (!comes) crew.silent["collect worker-001"] = 1;
+    crew.hangs_at = Step::kCollect;
+    crew.hangs_after_reports = true;
+    if (!comes) crew.limit = 500 * kMillisecond;
+    const Nanos until = SystemClock().Monotonic() + 10 * kSecond;
+    options_.stop = [until] { return SystemClock().Monotonic() > until; };
+    ASSERT_EQ(RunJourney(&journey, crew, SystemClock(), options_), std::nullopt);
+    EXPECT_EQ(OutcomeOf(journey), Outcome::kFailed);
+    EXPECT_THAT(journey.gave_up, HasSubstr("collect failed on worker-000"));
+    EXPECT_EQ(crew.begun["down worker-001"], 1);
+    EXPECT_EQ(journey.Find(Step::kCollect, "worker-001")->state,
+              comes ? State::kDone : State::kFailed);
+  }
+}
+
+TEST_F(FleetControllerTest, ALossThatMeansGivingUpEndsWhatIsUnderWay) {
+  crew_.hangs_at = Step::kRun;
+  crew_.hangs_after_reports = true;
+  crew_.fails["run worker-000"] = 1;   // whereupon it is looked for those that are gone
+  crew_.silent["run worker-001"] = 1;  // and plays on
+  crew_.gone = {{"worker-000", false, "the host is missing"}};
+  const Nanos until = SystemClock().Monotonic() + 10 * kSecond;
+  std::optional<int> ended_before_stop;
+  options_.stop = [&] {
+    if (!ended_before_stop && crew_.begun["stop worker-001"] > 0) {
+      ended_before_stop = crew_.ended_early;
+    }
+    return SystemClock().Monotonic() > until;
+  };
+  Run();
+  EXPECT_THAT(journey_.gave_up, HasSubstr("worker-000 was lost with its store"));
+  EXPECT_EQ(ended_before_stop, 1);
+  EXPECT_EQ(crew_.begun["stop worker-001"], 1);
+  EXPECT_EQ(crew_.begun["down worker-001"], 1);
 }
 
 TEST_F(FleetControllerTest, AHostThatIsLostWithItsDiskKeptIsBroughtUpAgain) {

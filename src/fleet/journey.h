@@ -108,8 +108,8 @@ struct Action {
   std::vector<std::string> hosts;  // kDo
   std::int64_t until_ms = 0;  // kWait: look again then at the latest; 0: something is under way
 };
-// Gives up here, if it must. Once it has, whatever is under way counts as failed, and the caller
-// ends it.
+// Gives up here, if it must (as HostLost may). What is under way then counts as failed, and the
+// caller ends it; but what cleans up stays under way, and goes on.
 Action Next(Journey* journey, std::int64_t now_ms);
 
 bool Begin(Journey* journey, Step step, std::string_view host, std::int64_t now_ms);
