@@ -90,6 +90,18 @@ TEST_F(ControlCrewTest, AHostThatTellsNothingOrNonsenseOfItselfIsTaken) {
   EXPECT_FALSE(reports.at("worker-001").failure);
 }
 
+TEST(StepLimits, OnlyTheDeadlineLimitsWhatAnotherServiceDoesItself) {
+  FleetPlan plan;
+  plan.deadline = 90 * 60 * kSecond;
+  plan.hosts.users_per_host = 10;
+  EXPECT_LT(LimitOf(plan, Step::kRun), 20 * 60 * kSecond);
+  const Nanos collect = LimitOf(plan, Step::kCollect);
+  plan.service.serve = {"nginx"};
+  EXPECT_EQ(LimitOf(plan, Step::kRun), plan.deadline);
+  EXPECT_EQ(LimitOf(plan, Step::kVerify), plan.deadline);
+  EXPECT_EQ(LimitOf(plan, Step::kCollect), collect);
+}
+
 TEST(HostReadyJson, ReadsBackTheSame) {
   const HostReady host = Ready("worker-000", 5);
   const auto again = HostReadyFromJson(ToJson(host));
