@@ -119,7 +119,10 @@ HostWatch::Findings HostWatch::Disks(const std::vector<HostUse>& hosts, double d
     const auto& [disk, to_come] = one;
     const HostUse& use = disk.use;
     if (disk.disk_host.empty()) continue;  // nobody answers
-    const std::uint64_t kept = needs(disk.hosts.front()).reserve(use.disk);
+    std::uint64_t kept = 0;                // by any store on it; the control host has none
+    for (const std::string& host : disk.hosts) {
+      kept = std::max(kept, needs(host).reserve(use.disk));
+    }
     const bool enough = to_come == 0 || use.disk_free >= kept + to_come;
     Finding& found = findings[disk.hosts.front()];
     found.name = disk.name();

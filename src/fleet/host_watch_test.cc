@@ -172,6 +172,23 @@ TEST(HostWatch, ADiskHasToHoldWhatIsStillToCome) {
   EXPECT_THAT(both[0].hosts, ElementsAre("worker-000 and 1 other, one machine"));
 }
 
+TEST(HostWatch, WhatStoresKeepFreeCountsAlsoBesideAHostWithoutOne) {
+  FleetPlan plan = Plan();
+  plan.hosts.users_per_host = 100'000;
+  plan.workload.rounds = 20;
+  HostWatch watch(plan);
+  HostUse control = Well("control");
+  HostUse worker = Well("worker-000");
+  control.machine = worker.machine = 7;
+  const HostNeeds needs = watch.needs("worker-000");
+  // Enough for the messages, but not beside what the store keeps.
+  control.disk_free = worker.disk_free = needs.message_bytes / 2 + needs.reserve(worker.disk) / 2;
+  const auto told = watch.Look(Beat(0, {control, worker}, 0.5));
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_THAT(told[0].hosts, ElementsAre("control and 1 other, one machine"));
+  EXPECT_THAT(told[0].values[0], HasSubstr("5.0 GiB kept free"));
+}
+
 TEST(HostWatch, AFullDiskIsToldAtOnceAndByTheHostThatHasIt) {
   HostWatch watch(Plan());
   HostUse full = Well("worker-001");
