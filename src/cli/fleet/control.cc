@@ -32,6 +32,7 @@ constexpr Nanos kLook = 200 * kMillisecond;
 constexpr Nanos kSignOfLife = 5 * kSecond;
 constexpr Nanos kLookForLost = 30 * kSecond;  // netns: 0.4 s of a core each
 constexpr Nanos kNobodyFor = 30 * kSecond;    // works on the journey: then it is told
+constexpr int kMostLives = 5;  // of controllers, one after the other, none of which comes further
 constexpr std::size_t kTail = 2048;
 
 void Sleep(Nanos time) { std::this_thread::sleep_for(std::chrono::nanoseconds(time)); }
@@ -56,6 +57,21 @@ Step UntilOf(const std::string& home) {
 }
 
 // ---------------------------------------------------------------- control
+
+// Who works in `home`, for as long as it is held; its number in there is for whoever follows.
+Result<UniqueFd, std::string> LockHome(const std::string& home) {
+  using Out = Result<UniqueFd, std::string>;
+  UniqueFd lock(::open((home + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Out::Failure("another controller works in " + home);
+  }
+  const std::string number = std::to_string(::getpid()) + "\n";
+  const auto size = static_cast<::ssize_t>(number.size());
+  if (::ftruncate(lock.get(), 0) != 0 || ::pwrite(lock.get(), number.data(), size, 0) != size) {
+    return Out::Failure("cannot write " + home + "/lock");
+  }
+  return lock;
+}
 
 // Writes what every host is given; what it learnt from the provider goes to `pulse` as well.
 std::optional<std::string> PutTogether(const fleet::FleetPlan& plan, const std::string& home,
@@ -86,10 +102,8 @@ std::optional<std::string> PutTogether(const fleet::FleetPlan& plan, const std::
 
 int RunControl(const Options& o) {
   supervise::StopSignals signals;
-  const UniqueFd lock(::open((o.home + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Fail("another controller works in " + o.home);
-  }
+  const auto lock = LockHome(o.home);
+  if (!lock) return Fail(lock.error());
   const auto plan = fleet::ReadPlan(o.home + "/plan.toml");
   if (!plan) return Fail(ToText(plan.error()));
   auto journey = LoadHome(o.home);
@@ -148,11 +162,41 @@ bool SomebodyWorks(const std::string& home) {
   return lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0;
 }
 
+// Counts controllers that begin one after the other: one that ends soon after it began, and is
+// started again and again, holds the lock nearly all the time.
+class Lives {
+ public:
+  explicit Lives(const std::string& home) : file_(home + "/lock") { Look(); }
+  // That many have begun since the journey was seen to come further.
+  int Look() {
+    const auto number = ReadFile(file_, 64);  // empty: one begins just now
+    if (number && !number->empty() && *number != last_) {
+      last_ = *number;
+      ++lives_;
+    }
+    return lives_;
+  }
+  void CameFurther() { lives_ = 0; }
+
+ private:
+  const std::string file_;
+  std::string last_;
+  int lives_ = 0;
+};
+
+int NobodyWorks(const std::string& home, const std::string& why) {
+  const auto log = ReadFile(home + "/control.log", 64 << 20);
+  std::string tail = log ? *log : "";
+  if (tail.size() > kTail) tail.erase(0, tail.size() - kTail);
+  return Fail(why + (tail.empty() ? "" : "; its log ends with:\n" + tail));
+}
+
 int RunFollow(const Options& o) {
   const auto last = std::min(fleet::StepNamed(o.until).value_or(Step::kReport), Step::kReport);
   std::string told;
   Nanos sign = 0;
   Nanos worked = SystemClock().Monotonic();
+  Lives lives(o.home);
   while (true) {
     const Nanos now = SystemClock().Monotonic();
     const auto journey = LoadHome(o.home);
@@ -164,6 +208,7 @@ int RunFollow(const Options& o) {
       for (char& c : line) c = c == '\n' ? ' ' : c;
       std::printf("%s\n", line.c_str());
       sign = now;
+      lives.CameFurther();
     }
     if (now - sign > kSignOfLife) {
       std::printf("\n");
@@ -173,13 +218,11 @@ int RunFollow(const Options& o) {
     const auto step = fleet::CurrentStep(*journey);
     if (!step || *step > last) return kDone;
     if (SomebodyWorks(o.home)) worked = now;
-    if (now - worked > kNobodyFor) {
-      const auto log = ReadFile(o.home + "/control.log", 64 << 20);
-      const std::string tail = log && log->size() > kTail ? log->substr(log->size() - kTail)
-                               : log                      ? *log
-                                                          : "";
-      return Fail("no controller works on it" +
-                  (tail.empty() ? "" : "; its log ends with:\n" + tail));
+    if (now - worked > kNobodyFor) return NobodyWorks(o.home, "no controller works on it");
+    if (lives.Look() > kMostLives) {
+      return NobodyWorks(o.home, fmt::format("{} controllers, one after the other, have ended "
+                                             "without coming any further",
+                                             kMostLives));
     }
     Sleep(kLook);
   }

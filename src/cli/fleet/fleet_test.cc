@@ -1,11 +1,17 @@
 // `baiwan fleet` as a person uses it, and that the files it makes for hosts are ones that this very
 // program takes.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/file.h"
 #include "cli/commands.h"
@@ -133,6 +139,39 @@ TEST_F(FleetCommandTest, StatusShowsTheJourneyAndExitsWithItsOutcome) {
   std::filesystem::current_path(before);
   EXPECT_EQ(Run({"status", file, "--json"}), kMismatch);
   EXPECT_EQ(nlohmann::json::parse(out)["gave_up"], "plan failed on control after 1 attempt: no");
+}
+
+// What holds the lock and writes its number in turn.
+TEST_F(FleetCommandTest, WhoFollowsIsToldOfControllersThatEndOneAfterTheOther) {
+  const fleet::Journey journey = fleet::NewJourney("a", {"worker-000"}, 1);
+  ASSERT_EQ(fleet::SaveJourney(folder.path() + "/handed-over.json", journey), std::nullopt);
+  ASSERT_EQ(ReplaceFile(folder.path() + "/control.log", "first\nthe disk is full\n"), std::nullopt);
+  const std::string lock = folder.path() + "/lock";
+  const UniqueFd held(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
+  std::atomic<bool> over = false;
+  std::thread controllers([&] {
+    for (int life = 1; life < 100 && !over; ++life) {
+      const std::string number = std::to_string(life) + "\n";
+      EXPECT_EQ(::pwrite(held.get(), number.data(), number.size(), 0), ssize_t(number.size()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    }
+    // Without it the test would not end.
+    if (!over) {
+      EXPECT_EQ(::unlink((folder.path() + "/handed-over.json").c_str()), 0);
+    }
+  });
+  EXPECT_EQ(Run({"follow", "--home", folder.path()}), kUsage);
+  over = true;
+  controllers.join();
+  EXPECT_THAT(err, HasSubstr("5 controllers, one after the other, have ended without coming any "
+                             "further; its log ends with:\nfirst\nthe disk is full\n"));
+}
+
+TEST_F(FleetCommandTest, AControllerLeavesItsNumberForWhoFollows) {
+  EXPECT_EQ(Run({"control", "--home", folder.path()}), kUsage);
+  EXPECT_THAT(err, HasSubstr("plan.toml"));
+  EXPECT_EQ(*ReadFile(folder.path() + "/lock"), std::to_string(::getpid()) + "\n");
 }
 
 TEST_F(FleetCommandTest, AMistypedCommandOrArgumentIsGuessed) {
