@@ -23,7 +23,8 @@ fi
 ln -sfn "/opt/$name" /opt/.baiwan.new
 mv -T /opt/.baiwan.new /opt/baiwan
 
-# A controller that is at work, with nothing new to do, is left alone.
+# A controller that is at work, with nothing new to do, is left alone. Should this end before it is
+# started again, it finds the new word by itself as soon as it has nothing to do.
 again=yes
 if cmp -s "$home/until" "$home/until.new"; then again=no; fi
 mv "$home/until.new" "$home/until"

@@ -147,11 +147,14 @@ int RunControl(const Options& o) {
   if (const auto wrong = fleet::RunJourney(&*journey, crew, SystemClock(), options)) {
     return Fail(*wrong);
   }
-  // Until an operator comes for the rest. When everything is collected the workers are needed no
-  // more: without a beat they end themselves, and this host keeps what they brought.
+  // Until an operator comes for the rest; who may be cut off between `until` and this controller's
+  // restart. When everything is collected the workers are needed no more: without a beat they end
+  // themselves, and this host keeps what they brought.
   const auto step = fleet::CurrentStep(*journey);
   const bool workers_needed = step && *step < Step::kDown;
-  while (!stopped && signals.Wait(kSecond) == 0) pulse.Beat(workers_needed);
+  while (!stopped && signals.Wait(kSecond) == 0 && UntilOf(o.home) == options.last) {
+    pulse.Beat(workers_needed);
+  }
   return kDone;
 }
 
