@@ -179,8 +179,9 @@ ControlCrew::ControlCrew(const FleetPlan& plan, ControlCrewOptions options)
 
 Nanos ControlCrew::LimitOf(Step step) { return fleet::LimitOf(plan_, step); }
 
-std::unique_ptr<Activity> ControlCrew::Begin(Step step, const std::vector<std::string>& hosts) {
-  if (step == Step::kUp) return ProviderStep(o_.provider, plan_, step, hosts);
+std::unique_ptr<Activity> ControlCrew::Begin(Step step, const std::vector<std::string>& hosts,
+                                             std::optional<Nanos> left) {
+  if (step == Step::kUp) return ProviderStep(o_.provider, plan_, step, hosts, left);
   if (step == Step::kReport) return DoneAtOnce(hosts, o_.report());
   std::vector<std::string> by_engine = hosts;
   bool join = false;

@@ -27,7 +27,8 @@ struct ControlCrewOptions {
 class ControlCrew : public Crew {
  public:
   ControlCrew(const FleetPlan& plan, ControlCrewOptions options);
-  std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts) override;
+  std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts,
+                                  std::optional<Nanos> left) override;
   Nanos LimitOf(Step step) override;
   std::vector<Gone> LookForLost() override;
 

@@ -46,7 +46,7 @@ class ControlCrewTest : public ::testing::Test {
     options.ready = [this](const HostReady& host) { return health_.Ready(host); };
     ::mkdir((temp_.path() + "/tools").c_str(), 0700);
     ControlCrew crew(plan_, options);
-    const auto activity = crew.Begin(Step::kDeploy, hosts);
+    const auto activity = crew.Begin(Step::kDeploy, hosts, std::nullopt);
     std::map<std::string, HostReport> reports;
     for (int look = 0; look < 500 && reports.size() < hosts.size(); ++look) {
       for (HostReport& report : activity->Poll()) reports.emplace(report.host, report);

@@ -46,6 +46,11 @@ class Controller {
     std::unique_ptr<Activity> activity;
   };
 
+  std::optional<Nanos> Left() const {
+    if (journey_.deadline_ms == 0) return std::nullopt;
+    return (journey_.deadline_ms - Now()) * kMillisecond;
+  }
+
   std::int64_t Now() const { return static_cast<std::int64_t>(clock_.WallMillis()); }
 
   void Save() {
@@ -59,7 +64,7 @@ class Controller {
     if (!error_.empty()) return;
     under_way_.push_back({action.step, action.hosts,
                           clock_.Monotonic() + crew_.LimitOf(action.step),
-                          crew_.Begin(action.step, action.hosts)});
+                          crew_.Begin(action.step, action.hosts, Left())});
   }
 
   // What cleans up goes on: it is still under way in the journey, and nobody would begin it again.

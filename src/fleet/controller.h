@@ -37,7 +37,9 @@ class Activity {
 class Crew {
  public:
   virtual ~Crew() = default;
-  virtual std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts) = 0;
+  // `left`: until the journey's deadline, where it has one.
+  virtual std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts,
+                                          std::optional<Nanos> left) = 0;
   // How long a step may take on so many hosts; then it is ended, and has failed.
   virtual Nanos LimitOf(Step step) = 0;
   // Of hosts that should be up: those that are gone. Asked after failures, and now and then; may

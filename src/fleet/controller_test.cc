@@ -44,7 +44,9 @@ class FakeActivity : public Activity {
 
 class FakeCrew : public Crew {
  public:
-  std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts) override {
+  std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts,
+                                  std::optional<Nanos> left) override {
+    if (step == Step::kUp) left_for_up.push_back(left);
     std::vector<HostReport> reports;
     std::vector<HostReport> reports_late;
     for (const std::string& host : hosts) {
@@ -74,6 +76,7 @@ class FakeCrew : public Crew {
   std::vector<Gone> gone;                   // once
   std::function<std::vector<Gone>()> look;  // instead of it
   int ended_early = 0;
+  std::vector<std::optional<Nanos>> left_for_up;
   Nanos limit = 60 * kSecond;
 
  private:
@@ -219,6 +222,24 @@ TEST_F(FleetControllerTest, AHostThatIsLostWithItsDiskKeptIsBroughtUpAgain) {
   EXPECT_EQ(crew_.begun["run worker-001"], 2);
   EXPECT_EQ(crew_.begun["up worker-000"], 1);
   EXPECT_EQ(crew_.begun["import worker-001"], 1);
+}
+
+TEST_F(FleetControllerTest, OneThatIsMadeAnewIsGivenWhatIsLeftUntilTheDeadline) {
+  const auto wall = static_cast<std::int64_t>(SystemClock().WallMillis());
+  journey_.deadline_ms = wall + 3'600'000;
+  crew_.fails["run worker-001"] = 1;
+  crew_.gone = {{"worker-001", true, "the host is ended"}};
+  options_.stop = [&] {
+    if (crew_.begun.count("run worker-001") > 0) journey_.deadline_ms = wall + 600'000;
+    return false;
+  };
+  Run();
+  EXPECT_EQ(OutcomeOf(journey_), Outcome::kVerified);
+  ASSERT_EQ(crew_.left_for_up.size(), 2U);
+  EXPECT_GT(*crew_.left_for_up[0], 3'540 * kSecond);
+  EXPECT_LE(*crew_.left_for_up[0], 3'600 * kSecond);
+  EXPECT_GT(*crew_.left_for_up[1], 540 * kSecond);
+  EXPECT_LE(*crew_.left_for_up[1], 600 * kSecond);
 }
 
 // The load clients of worker-000 wait for worker-001, where nothing is under way any more.

@@ -40,9 +40,10 @@ OperatorCrew::OperatorCrew(const FleetPlan& plan, OperatorCrewOptions options)
 
 Nanos OperatorCrew::LimitOf(Step step) { return fleet::LimitOf(plan_, step); }
 
-std::unique_ptr<Activity> OperatorCrew::Begin(Step step, const std::vector<std::string>& hosts) {
+std::unique_ptr<Activity> OperatorCrew::Begin(Step step, const std::vector<std::string>& hosts,
+                                              std::optional<Nanos> left) {
   if (step == Step::kPlan) return DoneAtOnce(hosts, o_.check());
-  if (step != Step::kPackage) return ProviderStep(o_.provider, plan_, step, hosts);
+  if (step != Step::kPackage) return ProviderStep(o_.provider, plan_, step, hosts, left);
   auto tool = Tool::Start({NameOf(step), o_.package, o_.provider.folder, ""});
   if (!tool) return DoneAtOnce(hosts, Failure{tool.error(), o_.package[0], "", false});
   return std::make_unique<ToolActivity>(std::move(*tool), hosts);

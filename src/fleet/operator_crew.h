@@ -19,7 +19,8 @@ struct OperatorCrewOptions {
 class OperatorCrew : public Crew {
  public:
   OperatorCrew(const FleetPlan& plan, OperatorCrewOptions options);
-  std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts) override;
+  std::unique_ptr<Activity> Begin(Step step, const std::vector<std::string>& hosts,
+                                  std::optional<Nanos> left) override;
   Nanos LimitOf(Step step) override;
 
  private:

@@ -14,6 +14,9 @@ constexpr std::size_t kTail = 2048;
 constexpr const char* kAws = "aws";
 constexpr const char* kNetns = "netns";
 constexpr std::uint64_t kMiB = 1 << 20;
+// So much longer than the journey a host lives: the control host still tells why it has ended.
+constexpr Nanos kAfterDeadline = 30 * kSecond;
+constexpr Nanos kLeastLife = 60 * kSecond;  // less is over before it is made
 
 std::string SubnetName(std::size_t number) { return fmt::format("subnet-{}", number + 1); }
 
@@ -98,7 +101,10 @@ class ProviderActivity : public Activity {
 
 }  // namespace
 
-std::string ProviderRequest(const FleetPlan& plan, const std::string& state) {
+std::string ProviderRequest(const FleetPlan& plan, const std::string& state,
+                            std::optional<Nanos> left) {
+  Nanos life = plan.deadline;
+  if (left) life = std::min(life, std::max(*left + kAfterDeadline, kLeastLife));
   json hosts = json::array();
   json control = HostOf(plan, kControl, ControlAddress(plan));
   control["outside"] = true;
@@ -114,7 +120,7 @@ std::string ProviderRequest(const FleetPlan& plan, const std::string& state) {
                   {"state", state},
                   {"network", {{"vpc", plan.network.vpc}, {"subnets", subnets}}},
                   {"hosts", hosts},
-                  {"deadline_s", std::max<Nanos>(1, plan.deadline / kSecond)},
+                  {"deadline_s", std::max<Nanos>(1, life / kSecond)},
                   {"heartbeat_s", plan.limits.silence / kSecond}};
   if (plan.provider == kAws) request["options"] = AwsOptions(plan);
   if (plan.provider == kNetns) request["options"] = {{"init", plan.netns.init}};
@@ -213,9 +219,10 @@ std::optional<std::string> Publish(const ProviderAt& at, const FleetPlan& plan,
 }
 
 std::unique_ptr<Activity> ProviderStep(const ProviderAt& at, const FleetPlan& plan, Step step,
-                                       const std::vector<std::string>& hosts) {
+                                       const std::vector<std::string>& hosts,
+                                       std::optional<Nanos> left) {
   auto tool = Tool::Start(
-      {NameOf(step), {at.program, NameOf(step)}, at.folder, ProviderRequest(plan, at.state)});
+      {NameOf(step), {at.program, NameOf(step)}, at.folder, ProviderRequest(plan, at.state, left)});
   if (!tool) return DoneAtOnce(hosts, Failure{tool.error(), at.program, "", false});
   return std::make_unique<ProviderActivity>(std::move(*tool), step, hosts);
 }

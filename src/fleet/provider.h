@@ -18,7 +18,10 @@
 namespace baiwan::fleet {
 
 // The document that every command is given. `state` is the folder for the provider's own files.
-std::string ProviderRequest(const FleetPlan& plan, const std::string& state);
+// `left`: until the journey's deadline; hosts that are made now end themselves soon after it, and
+// in any case after the whole deadline of the plan.
+std::string ProviderRequest(const FleetPlan& plan, const std::string& state,
+                            std::optional<Nanos> left = std::nullopt);
 
 struct ProvidedHost {
   std::string name;
@@ -53,6 +56,7 @@ std::optional<std::string> Publish(const ProviderAt& at, const FleetPlan& plan,
                                    const std::string& file, const std::string& link, Nanos limit);
 // `up` and `down` as steps. Each host is done when the provider says so, the others at the end.
 std::unique_ptr<Activity> ProviderStep(const ProviderAt& at, const FleetPlan& plan, Step step,
-                                       const std::vector<std::string>& hosts);
+                                       const std::vector<std::string>& hosts,
+                                       std::optional<Nanos> left = std::nullopt);
 
 }  // namespace baiwan::fleet

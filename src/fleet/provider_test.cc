@@ -61,6 +61,31 @@ TEST_F(FleetProviderTest, ARequestNamesEveryHostWithItsAddressAndSubnet) {
   EXPECT_EQ(request["network"]["subnets"]["subnet-2"], "10.0.2.0/24");
 }
 
+TEST_F(FleetProviderTest, AHostThatIsMadeLaterLivesNoLongerThanTheJourney) {
+  plan_.deadline = 7200 * kSecond;
+  const auto deadline = [&](std::optional<Nanos> left) {
+    return nlohmann::json::parse(ProviderRequest(plan_, "/s", left))["deadline_s"].get<int>();
+  };
+  EXPECT_EQ(deadline(std::nullopt), 7200);
+  EXPECT_EQ(deadline(7199 * kSecond), 7200);
+  EXPECT_EQ(deadline(600 * kSecond), 630);
+  EXPECT_EQ(deadline(-5 * kSecond), 60);
+  auto rest = nlohmann::json::parse(ProviderRequest(plan_, "/s", 600 * kSecond));
+  rest["deadline_s"] = 7200;
+  EXPECT_EQ(rest.dump(), ProviderRequest(plan_, "/s")) << "it is the same request otherwise";
+}
+
+// A worker that was lost and is made anew, on the control host.
+TEST_F(FleetProviderTest, UpIsAskedWithWhatIsLeft) {
+  const auto at = Script("cat >" + temp_.path() + "/asked; echo '{\"hosts\":[]}'");
+  ControlCrewOptions options;
+  options.provider = at;
+  ControlCrew crew(plan_, options);
+  const auto up = crew.Begin(Step::kUp, {"worker-000"}, 600 * kSecond);
+  EXPECT_THAT(Carry(*up), ElementsAre(std::pair("worker-000", "done")));
+  EXPECT_EQ(nlohmann::json::parse(*ReadFile(temp_.path() + "/asked"))["deadline_s"], 630);
+}
+
 TEST_F(FleetProviderTest, EachProviderIsAskedWithWhatOnlyItKnows) {
   plan_.aws.ssh_config = "/home/operator/bastion";
   plan_.netns.init = "systemd";

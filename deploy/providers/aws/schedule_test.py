@@ -7,11 +7,14 @@ import json
 import os
 import pathlib
 import sys
+import types
+import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import aws_case  # noqa: E402
+import schedules  # noqa: E402
 from aws_case import Case  # noqa: E402
 
 ROLE = "arn:aws:iam::123456789012:role/baiwan/ends-hosts"
@@ -112,6 +115,22 @@ class Schedules(Case):
         code, answer, _ = run.call("up")
         self.assertEqual(code, 2)
         self.assertIn("scheduler_role", answer["error"])
+
+
+class Ends(unittest.TestCase):
+    def test_what_is_left_counts_from_the_request_not_from_an_earlier_launch(self):
+        calls = []
+        cloud = types.SimpleNamespace(
+            knows=lambda *_: True, call=lambda *names, **words: calls.append(words)
+        )  # fmt: skip
+        now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+        request = types.SimpleNamespace(
+            run="r", deadline_s=600, options=types.SimpleNamespace(scheduler_role=ROLE)
+        )  # fmt: skip
+        launched = now - datetime.timedelta(seconds=3000)  # with 3600, as it was then
+        schedules._make(cloud, request, "fleet", "name", {"InstanceId": "i-1", "LaunchTime": launched})
+        at = datetime.datetime.strptime(calls[0]["ScheduleExpression"] + "+0000", "at(%Y-%m-%dT%H:%M:%S)%z")
+        self.assertGreaterEqual(at, now + datetime.timedelta(seconds=600 + schedules.AFTER_S))
 
 
 if __name__ == "__main__":

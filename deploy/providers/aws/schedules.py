@@ -43,8 +43,8 @@ def ensure(cloud, request, fleet):
 
 def _make(cloud, request, fleet, name, instance):
     role, now = request.options.scheduler_role, datetime.datetime.now(datetime.timezone.utc)
-    end = max(instance["LaunchTime"] + datetime.timedelta(seconds=request.deadline_s), now)
-    at = (end + datetime.timedelta(seconds=AFTER_S)).astimezone(datetime.timezone.utc)
+    # What is left counts from this request: one that was launched before may have had more.
+    at = now + datetime.timedelta(seconds=request.deadline_s + AFTER_S)
     target = {
         "Arn": f"arn:{role.split(':')[1]}:scheduler:::aws-sdk:ec2:terminateInstances",
         "RoleArn": role,
