@@ -17,6 +17,7 @@ using nlohmann::json;
 
 constexpr std::size_t kTail = 2048;
 constexpr Nanos kDescribeWithin = 30 * kSecond;
+constexpr int kAsksWithinSilence = 3;
 constexpr double kVerifiedPerSecond = 50'000;  // a host at its slowest
 
 std::string Text(const json& in, const char* key) {
@@ -174,6 +175,11 @@ Nanos LimitOf(const FleetPlan& plan, Step step) {
   }
 }
 
+Nanos DescribeWithin(const FleetPlan& plan) {
+  const Nanos silence = plan.limits.silence;
+  return silence > 0 ? std::min(kDescribeWithin, silence / kAsksWithinSilence) : kDescribeWithin;
+}
+
 ControlCrew::ControlCrew(const FleetPlan& plan, ControlCrewOptions options)
     : plan_(plan), o_(std::move(options)) {}
 
@@ -213,7 +219,7 @@ std::unique_ptr<Activity> ControlCrew::Begin(Step step, const std::vector<std::s
 
 std::vector<Crew::Gone> ControlCrew::LookForLost() {
   std::vector<Gone> gone;
-  const auto found = Describe(o_.provider, plan_, kDescribeWithin);
+  const auto found = Describe(o_.provider, plan_, DescribeWithin(plan_));
   if (!found) return gone;  // nothing is known, so nothing is done about it
   for (const ProvidedHost& host : found->hosts) {
     if (host.state == "running" || host.state == "starting" || host.state == "unknown") continue;

@@ -40,6 +40,10 @@ class ControlCrew : public Crew {
 // What a step may take at most on all hosts of the plan.
 Nanos LimitOf(const FleetPlan& plan, Step step);
 
+// How long a provider may take to describe the hosts: while a controller begins, which it does only
+// with an answer, hosts hear nothing of it, and one question that hangs must not be their end.
+Nanos DescribeWithin(const FleetPlan& plan);
+
 // Where the join of all shares writes its report.
 inline constexpr const char* kVerifyFile = "verify.json";
 

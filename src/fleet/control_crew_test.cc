@@ -102,6 +102,26 @@ TEST(StepLimits, OnlyTheDeadlineLimitsWhatAnotherServiceDoesItself) {
   EXPECT_EQ(LimitOf(plan, Step::kCollect), collect);
 }
 
+TEST(StepLimits, AProviderThatHangsIsGivenUpBeforeHostsEndInSilence) {
+  FleetPlan plan;
+  EXPECT_EQ(DescribeWithin(plan), 30 * kSecond);
+  plan.limits.silence = 0;
+  EXPECT_EQ(DescribeWithin(plan), 30 * kSecond);
+  plan.limits.silence = 15 * kSecond;
+  EXPECT_EQ(DescribeWithin(plan), 5 * kSecond);
+  // The controller begins with it, and looks for hosts that are lost.
+  plan.limits.silence = 900 * kMillisecond;
+  const TempFolder temp;
+  ControlCrewOptions options;
+  const std::string hangs = temp.path() + "/provider";
+  options.provider = {hangs, temp.path(), temp.path()};
+  std::ofstream(hangs) << "#!/bin/sh\nexec sleep 20\n";
+  ::chmod(hangs.c_str(), 0755);
+  const Nanos began = SystemClock().Monotonic();
+  EXPECT_TRUE(ControlCrew(plan, options).LookForLost().empty());
+  EXPECT_LT(SystemClock().Monotonic() - began, 10 * kSecond);
+}
+
 TEST(HostReadyJson, ReadsBackTheSame) {
   const HostReady host = Ready("worker-000", 5);
   const auto again = HostReadyFromJson(ToJson(host));

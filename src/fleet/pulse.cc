@@ -1,9 +1,12 @@
 #include "fleet/pulse.h"
 
+#include <chrono>
+
 namespace baiwan::fleet {
 namespace {
 
 constexpr int kBeatsWithin = 3;  // two may be missed
+constexpr std::chrono::milliseconds kLook{50};
 // Each host by itself and in bounded time: one that hangs delays no other.
 constexpr const char* kScript = R"(file=$1 key=$2 known=$3; shift 3
 touch "$file"
@@ -12,18 +15,41 @@ touch "$file"
 
 }  // namespace
 
-Pulse::Pulse(PulseOptions options) : o_(std::move(options)) {}
+Pulse::Pulse(PulseOptions options) : o_(std::move(options)) {
+  if (o_.silence > 0) thread_ = std::thread([this] { Run(); });
+}
+
+Pulse::~Pulse() {
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
 
 void Pulse::Beat(bool workers) {
-  if (o_.silence == 0) return;
-  const Nanos now = SystemClock().Monotonic();
-  if (tool_ && !tool_->Ended() && now < next_ + o_.silence) return;
-  if (now < next_) return;
-  next_ = now + o_.silence / kBeatsWithin;
-  tool_.reset();
-  Argv argv = {"/bin/sh", "-c", kScript, "sh", o_.file, o_.ssh_key, o_.known_hosts};
-  if (workers) argv.insert(argv.end(), o_.workers.begin(), o_.workers.end());
-  if (auto tool = Tool::Start({"pulse", argv, o_.folder, "", false})) tool_ = std::move(*tool);
+  const std::lock_guard lock(mutex_);
+  workers_ = workers;
+  trusted_until_ = SystemClock().Monotonic() + o_.trust;
+}
+
+void Pulse::Run() {
+  std::unique_ptr<Tool> tool;
+  Nanos next = 0;
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kLook, [this] { return over_; })) {
+    const Nanos now = SystemClock().Monotonic();
+    if (now > trusted_until_ || now < next) continue;
+    if (tool && !tool->Ended() && now < next + o_.silence) continue;
+    next = now + o_.silence / kBeatsWithin;
+    Argv argv = {"/bin/sh", "-c", kScript, "sh", o_.file, o_.ssh_key, o_.known_hosts};
+    if (workers_) argv.insert(argv.end(), o_.workers.begin(), o_.workers.end());
+    lock.unlock();
+    tool.reset();  // may take a moment, if it hangs
+    if (auto begun = Tool::Start({"pulse", argv, o_.folder, "", false})) tool = std::move(*begun);
+    lock.lock();
+  }
 }
 
 }  // namespace baiwan::fleet

@@ -25,7 +25,6 @@ namespace {
 
 using fleet::Step;
 
-constexpr Nanos kDescribeWithin = 30 * kSecond;
 constexpr int kDescribeTries = 5;
 constexpr Nanos kPause = 2 * kSecond;
 constexpr Nanos kLook = 200 * kMillisecond;
@@ -77,10 +76,11 @@ Result<UniqueFd, std::string> LockHome(const std::string& home) {
 std::optional<std::string> PutTogether(const fleet::FleetPlan& plan, const std::string& home,
                                        const fleet::ProviderAt& provider,
                                        fleet::PulseOptions* pulse) {
-  auto found = fleet::Describe(provider, plan, kDescribeWithin);
+  const Nanos limit = fleet::DescribeWithin(plan);
+  auto found = fleet::Describe(provider, plan, limit);
   for (int tried = 1; !found && tried < kDescribeTries; ++tried) {
     Sleep(kPause);
-    found = fleet::Describe(provider, plan, kDescribeWithin);
+    found = fleet::Describe(provider, plan, limit);
   }
   if (!found) return "the provider does not tell of the hosts: " + found.error();
   fleet::HomeOptions options;
