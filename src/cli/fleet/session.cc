@@ -47,7 +47,7 @@ class Session::Lock {
 Session::Session(SessionOptions options)
     : o_(std::move(options)), show_(plan_, o_.json, [this] { return Board(); }) {
   folder_ = fs::absolute(fs::path(o_.runs) / o_.run).lexically_normal().string();
-  deploy_ = DeployFolder();
+  deploy_ = o_.deploy.empty() ? DeployFolder() : o_.deploy;
 }
 
 Session::~Session() = default;
@@ -106,8 +106,10 @@ bool Session::Open(bool to_change) {
 
 bool Session::Save() {
   const auto wrong = fleet::SaveJourney(folder_ + "/journey.json", journey_);
-  if (wrong) Wrong(*wrong);
-  return !wrong;
+  if (!wrong) return true;
+  Wrong(*wrong);
+  broke_off_ = true;
+  return false;
 }
 
 fleet::ProviderAt Session::Provider() const {
@@ -183,6 +185,7 @@ bool Session::Mine(Step first, Step last) {
   };
   if (const auto wrong = fleet::RunJourney(&journey_, crew, SystemClock(), options)) {
     Wrong(*wrong);
+    broke_off_ = true;
     return false;
   }
   return !detached_;
@@ -193,12 +196,15 @@ bool Session::Stopped() {
   return detached_;
 }
 
+bool Session::Theirs() const {
+  const auto step = fleet::CurrentStep(journey_);
+  return step && *step > Step::kUp && *step < Step::kDown;
+}
+
 int Session::Carry() {
   fleet::Interrupted(&journey_, Wall());
   if (!Mine(Step::kPlan, std::min(o_.until, Step::kUp))) return Finish();
-  const auto step = fleet::CurrentStep(journey_);
-  const bool theirs = step && *step > Step::kUp && *step < Step::kDown;
-  if (theirs && o_.until > Step::kUp) {
+  if (Theirs() && o_.until > Step::kUp) {
     if (!HandOver()) return kUsage;
     const bool lost = fleet::CurrentStep(journey_) == Step::kDown;
     if (!lost && !Follow()) return Finish();
@@ -234,15 +240,38 @@ int Session::Down() {
 
 int Session::Attach() {
   if (!Open(false)) return kUsage;
-  const auto step = fleet::CurrentStep(journey_);
-  const bool theirs = step && *step > Step::kUp && *step < Step::kDown;
   show_.Tell(journey_);
-  if (theirs) {
+  if (Theirs()) {
     const std::string why = Reach();
     if (!why.empty()) return Wrong("the control host cannot be reached: " + why);
     if (!Follow() && !detached_) return kUsage;
+    return Finish();
   }
-  return Finish();
+  const auto step = fleet::CurrentStep(journey_);
+  if (!step || *step == Step::kDown) return Finish();
+  return Wrong(
+      fmt::format("the run is at {0}, not yet the control host's: who began it is shown that; if "
+                  "nobody goes on with it, `baiwan fleet resume {1}` does",
+                  fleet::NameOf(*step), o_.run));
+}
+
+// Where it is not as far as was asked for, and nobody has given up.
+int Session::LeftOff() {
+  const auto step = *fleet::CurrentStep(journey_);
+  if (detached_ || Theirs()) {
+    std::fprintf(stderr,
+                 "baiwan: the run goes on without you. `baiwan fleet attach %s` shows it, `resume` "
+                 "also finishes it, `down` ends it\n",
+                 o_.run.c_str());
+  } else {
+    const auto left = fleet::HostsLeft(journey_);
+    Wrong(
+        fmt::format("{0} was broken off; hosts that may be there: {1}. `baiwan fleet resume {2}` "
+                    "goes on, `baiwan fleet down {2}` destroys",
+                    fleet::NameOf(step),
+                    left.empty() ? "none" : fmt::format("{}", fmt::join(left, ", ")), o_.run));
+  }
+  return detached_ ? kDeadline : kUsage;
 }
 
 int Session::Finish() {
@@ -275,16 +304,13 @@ int Session::Finish() {
     return kDone;
   }
   if (outcome == fleet::Outcome::kUnderWay) {
-    if (!detached_ && journey_.gave_up.empty()) return kDone;
+    const bool enough = !broke_off_ && *fleet::CurrentStep(journey_) > o_.until;
+    if (!detached_ && journey_.gave_up.empty()) return enough ? kDone : LeftOff();
     if (!detached_) {
       Wrong(journey_.gave_up + "\n`baiwan fleet down " + o_.run + "` destroys what is left");
       return found && found->exit_code == kMismatch ? kMismatch : kUsage;
     }
-    std::fprintf(stderr,
-                 "baiwan: the run goes on without you. `baiwan fleet attach %s` shows it, `resume` "
-                 "also finishes it, `down` ends it\n",
-                 o_.run.c_str());
-    return kDeadline;
+    return LeftOff();
   }
   const auto left = fleet::HostsLeft(journey_);
   if (!left.empty()) Wrong(fmt::format("STILL THERE: {}", fmt::join(left, ", ")));

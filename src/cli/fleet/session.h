@@ -25,6 +25,7 @@ struct SessionOptions {
   std::string run;
   bool json = false;
   fleet::Step until = fleet::Step::kDown;
+  std::string deploy;  // providers and what goes to the hosts; empty: what belongs to this program
 };
 
 class Session {
@@ -54,6 +55,8 @@ class Session {
   bool FollowOnce(bool* over, Nanos* last_heard, std::string* nobody);
   bool Fetch();
   int Finish();
+  int LeftOff();
+  bool Theirs() const;  // the control host's part has begun, and is not over
   std::string Reach();  // how the control host is reached now; why it cannot be, or nothing
   fleet::Argv OnControl(const std::string& command) const;
   std::unique_ptr<fleet::Tool> Board();
@@ -74,6 +77,7 @@ class Session {
   bool gone_ = false;  // so says the provider of the control host
   Show show_;
   bool detached_ = false;
+  bool broke_off_ = false;  // here: what is known cannot be kept, or a program not be started
   supervise::StopSignals signals_;
   class Lock;
   std::unique_ptr<Lock> lock_;

@@ -145,7 +145,10 @@ bool Session::Follow() {
   Nanos last_heard = Now();
   while (!over && !Stopped()) {
     std::string nobody;
-    if (!FollowOnce(&over, &last_heard, &nobody)) break;
+    if (!FollowOnce(&over, &last_heard, &nobody)) {
+      show_.Clear();
+      return false;
+    }
     if (over || Stopped()) break;
     show_.Clear();              // its board comes over a connection that may be as dead
     std::string why = Reach();  // it may have started anew
@@ -175,7 +178,11 @@ bool Session::FollowOnce(bool* over, Nanos* last_heard, std::string* nobody) {
                                   OnControl(fmt::format("{} fleet follow --home {} --until {}",
                                                         kProgram, kHome, NameOf(o_.until))),
                                   folder_ + "/tools", "", false});
-  if (!tool) return Wrong(tool.error()) == kDone;
+  if (!tool) {
+    Wrong(tool.error());
+    broke_off_ = true;
+    return false;
+  }
   for (const Nanos began = Now(); Now() - std::max(began, *last_heard) < kQuiet;) {
     const bool ended = (*tool)->Ended().has_value();
     for (const std::string& line : (*tool)->NewLines()) {

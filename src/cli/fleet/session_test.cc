@@ -1,0 +1,178 @@
+// An operator's session, with a provider and a control host of the test's own: scripts, which write
+// down that they were called.
+#include "cli/fleet/session.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "base/testing/temp_folder.h"
+#include "cli/args.h"
+
+namespace baiwan::cli {
+namespace {
+
+using fleet::Journey;
+using fleet::Step;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+namespace fs = std::filesystem;
+
+// Everything before `end` is done.
+Journey JourneyAt(Step end) {
+  Journey journey = fleet::NewJourney("a", {"worker-000", "worker-001"}, 1);
+  journey.retry_after_ms = 1;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(end); ++i) {
+    const auto step = static_cast<Step>(i);
+    for (const fleet::Task& task : std::vector<fleet::Task>(journey.of(step))) {
+      EXPECT_TRUE(fleet::Begin(&journey, step, task.host, 1));
+      EXPECT_TRUE(fleet::Done(&journey, step, task.host, 2));
+    }
+  }
+  return journey;
+}
+
+class FleetSessionTest : public ::testing::Test {
+ protected:
+  FleetSessionTest() {
+    fs::create_directories(run_ + "/package");
+    fs::create_directories(at_ + "/deploy/providers/own");
+    fs::create_directories(at_ + "/home/report");
+    Write("deploy/bootstrap.sh", "");
+    Write("calls", "");
+    Program("deploy/providers/own/provider",
+            "echo $1 >>$at/calls; touch $at/$1.sh; . $at/$1.sh\n"
+            "[ $1 != describe ] || cat $at/describe.json\n");
+    Program(
+        "ssh",
+        "case $1 in *bootstrap.sh*) what=bootstrap; cat >/dev/null;; *' follow '*) what=follow;;\n"
+        "  *' top '*) what=top;; *) what=fetch; cd $at/home;; esac\n"
+        "echo $what >>$at/calls; touch $at/$what.sh; . $at/$what.sh\n");
+    Write("fetch.sh", "tar -cz report");
+    Write(
+        "describe.json",
+        fmt::format(
+            R"({{"hosts": [{{"name": "control", "state": "running", "ssh": ["{}/ssh"]}}]}})", at_));
+    fleet::FleetPlan plan;
+    plan.run = "a";
+    plan.provider = "own";
+    plan.hosts.count = 2;
+    Write("runs/a/plan.toml", fleet::WritePlan(plan));
+  }
+
+  void Write(const std::string& name, const std::string& text) {
+    ASSERT_EQ(ReplaceFile(at_ + "/" + name, text), std::nullopt);
+  }
+  void Program(const std::string& name, const std::string& script) {
+    Write(name, "#!/bin/sh\nat=" + at_ + "\n" + script);
+    fs::permissions(at_ + "/" + name, fs::perms::owner_all);
+  }
+  // What the control host tells of the journey, to who follows it.
+  std::string Tells(const Journey& journey) {
+    std::string line = fleet::ToJson(journey);
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    const std::string file = fmt::format("told-{}", ++told_);
+    Write(file, line + "\n");
+    return fmt::format("cat $at/{}\n", file);
+  }
+
+  int Go(int (Session::*what)(), const Journey& from, Step until = Step::kDown) {
+    std::ofstream(run_ + "/journey.json") << fleet::ToJson(from);
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
+    SessionOptions options;
+    options.runs = at_ + "/runs";
+    options.run = "a";
+    options.until = until;
+    options.deploy = at_ + "/deploy";
+    const int code = (Session(options).*what)();
+    std::fflush(stdout);
+    out_ = ::testing::internal::GetCapturedStdout();
+    err_ = ::testing::internal::GetCapturedStderr();
+    return code;
+  }
+  // What was asked of the provider and of the control host, in order.
+  std::vector<std::string> Calls() const {
+    const std::string text = *ReadFile(at_ + "/calls");
+    std::vector<std::string> calls;
+    for (std::size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+      calls.push_back(text.substr(at, end - at));
+    }
+    return calls;
+  }
+  Journey Kept() const { return *fleet::LoadJourney(run_ + "/journey.json"); }
+  // Where the journey's file is written, before it takes the place of the last one.
+  std::string Beside(const std::string& pid) const { return run_ + "/journey.json.new." + pid; }
+
+  const TempFolder temp_;
+  const std::string at_ = temp_.path();
+  const std::string run_ = at_ + "/runs/a";
+  std::string out_;
+  std::string err_;
+
+ private:
+  int told_ = 0;
+};
+
+TEST_F(FleetSessionTest, FromDeployOnItFollowsFetchesAndDestroys) {
+  Write("follow.sh", Tells(JourneyAt(Step::kDown)));
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDeploy)), kDone) << err_;
+  EXPECT_THAT(err_, HasSubstr("verified, and everything is destroyed"));
+  EXPECT_EQ(fleet::OutcomeOf(Kept()), fleet::Outcome::kVerified);
+  for (const char* what : {"bootstrap", "follow", "fetch", "down"}) {
+    EXPECT_THAT(Calls(), Contains(what).Times(1));
+  }
+  EXPECT_THAT(Calls(), Each(Not("up")));
+}
+
+TEST_F(FleetSessionTest, WhereTheJourneyCannotBeKeptNothingIsSaidToBeDone) {
+  fs::create_directories(Beside(std::to_string(::getpid())));
+  for (const Step step : {Step::kUp, Step::kDown}) {
+    EXPECT_EQ(Go(&Session::GoOn, JourneyAt(step)), kUsage) << err_;
+    EXPECT_THAT(err_, HasSubstr("cannot write")) << fleet::NameOf(step);
+    EXPECT_THAT(err_, HasSubstr("`baiwan fleet resume a` goes on")) << fleet::NameOf(step);
+  }
+  EXPECT_EQ(Go(&Session::Down, JourneyAt(Step::kDown)), kUsage) << err_;
+  EXPECT_THAT(err_, HasSubstr("hosts that may be there: worker-000, worker-001, control"));
+  EXPECT_THAT(Calls(), Each(Not("up")));
+  EXPECT_THAT(Calls(), Each(Not("down")));
+}
+
+TEST_F(FleetSessionTest, WhereTheJourneyCannotBeKeptAnyMoreWhileItFollowsItEnds) {
+  Write("follow.sh",
+        "mkdir " + Beside("$PPID") + "\n" + Tells(JourneyAt(Step::kImport)) + "sleep 30\n");
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDeploy)), kUsage) << err_;
+  EXPECT_THAT(err_, HasSubstr("the run goes on without you"));
+  EXPECT_THAT(Calls(), Each(Not("down")));
+}
+
+TEST_F(FleetSessionTest, WhereItCannotFollowItEnds) {
+  fs::create_directories(run_ + "/tools/follow.in/x");
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDeploy)), kUsage) << err_;
+  EXPECT_THAT(err_, HasSubstr("follow.in"));
+  EXPECT_THAT(Calls(), Each(Not("down")));
+}
+
+TEST_F(FleetSessionTest, AsFarAsWasAskedForIsEnough) {
+  Write("follow.sh", Tells(JourneyAt(Step::kStart)));
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kUp), Step::kUp), kDone) << err_;
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDeploy), Step::kImport), kDone) << err_;
+  EXPECT_THAT(Calls(), Each(Not("down")));
+}
+
+TEST_F(FleetSessionTest, AttachSaysWhereThereIsNothingToFollowYet) {
+  EXPECT_EQ(Go(&Session::Attach, JourneyAt(Step::kUp), Step::kReport), kUsage);
+  EXPECT_THAT(err_, HasSubstr("not yet the control host's"));
+}
+
+}  // namespace
+}  // namespace baiwan::cli
