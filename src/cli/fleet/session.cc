@@ -209,7 +209,7 @@ int Session::Carry() {
     const bool lost = fleet::CurrentStep(journey_) == Step::kDown;
     if (!lost && !Follow()) return Finish();
   }
-  if (o_.until >= Step::kReport && !fleet::HostsLeft(journey_).empty()) Fetch();
+  if (o_.until >= Step::kReport && !fleet::HostsLeft(journey_).empty() && !Fetch()) return Finish();
   if (o_.until == Step::kDown && Mine(Step::kDown, Step::kDown)) AddTheBill();
   return Finish();
 }
@@ -304,6 +304,7 @@ int Session::Finish() {
     return kDone;
   }
   if (outcome == fleet::Outcome::kUnderWay) {
+    if (!detached_ && !unfetched_.empty()) return Wrong(unfetched_);
     const bool enough = !broke_off_ && *fleet::CurrentStep(journey_) > o_.until;
     if (!detached_ && journey_.gave_up.empty()) return enough ? kDone : LeftOff();
     if (!detached_) {

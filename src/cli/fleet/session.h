@@ -25,6 +25,7 @@ struct SessionOptions {
   std::string run;
   bool json = false;
   fleet::Step until = fleet::Step::kDown;
+  Nanos fetch_again = 5 * kSecond;  // after a fetch that failed
   std::string deploy;  // providers and what goes to the hosts; empty: what belongs to this program
 };
 
@@ -54,6 +55,7 @@ class Session {
   // Over one connection. `nobody`: what is said where no controller works.
   bool FollowOnce(bool* over, Nanos* last_heard, std::string* nobody);
   bool Fetch();
+  std::string FetchOnce();
   int Finish();
   int LeftOff();
   bool Theirs() const;  // the control host's part has begun, and is not over
@@ -77,6 +79,7 @@ class Session {
   bool gone_ = false;  // so says the provider of the control host
   Show show_;
   bool detached_ = false;
+  std::string unfetched_;   // the hosts stay: why
   bool broke_off_ = false;  // here: what is known cannot be kept, or a program not be started
   supervise::StopSignals signals_;
   class Lock;

@@ -33,6 +33,7 @@ constexpr Nanos kSilence = 180 * kSecond;  // of the control host, before it cou
 constexpr Nanos kGone = 15 * kSecond;      // likewise, where its provider says that it is gone
 constexpr Nanos kLook = 100 * kMillisecond;
 constexpr int kHandOvers = 3;
+constexpr int kFetches = 3;
 constexpr std::size_t kTail = 2048;
 
 Nanos Now() { return SystemClock().Monotonic(); }
@@ -206,11 +207,31 @@ bool Session::FollowOnce(bool* over, Nanos* last_heard, std::string* nobody) {
   return true;
 }
 
+// False: what is there is not here, so that the hosts have to stay.
 bool Session::Fetch() {
-  if (const std::string why = Reach(); !why.empty()) {
-    Wrong("the control host cannot be reached, so there is no report of it: " + why);
-    return false;
+  std::string why;
+  for (int attempt = 1; attempt <= kFetches && !Stopped(); ++attempt) {
+    if (attempt > 1 && signals_.Wait(o_.fetch_again) != 0) {
+      detached_ = true;
+      break;
+    }
+    why = Reach();
+    if (gone_) break;
+    if (why.empty()) why = FetchOnce();
+    if (why.empty()) return true;
   }
+  if (detached_) return false;
+  Wrong("no report could be fetched from the control host: " + why);
+  if (gone_ || journey_.Find(Step::kReport, fleet::kControl)->state != State::kDone) return true;
+  unfetched_ = fmt::format(
+      "its report is still on the control host: `baiwan fleet resume {0}` fetches it, "
+      "`baiwan fleet down {0}` destroys it with the hosts",
+      o_.run);
+  return false;
+}
+
+// What came of it, into the run's folder; why not, or nothing.
+std::string Session::FetchOnce() {
   fleet::Argv argv = {"/bin/bash", "-c",
                       R"(set -o pipefail; "$@" | tar -xz --no-same-owner -C "$0")", folder_};
   const auto ssh = OnControl(fmt::format(
@@ -218,9 +239,9 @@ bool Session::Fetch() {
       fleet::kVerifyFile));
   argv.insert(argv.end(), ssh.begin(), ssh.end());
   const auto end = fleet::RunTool({"fetch", argv, folder_ + "/tools", "", true}, kFetchWithin);
-  if (end && end->code == 0) return true;
-  Wrong("not fetched: " + (end ? end->error_tail : end.error()));
-  return false;
+  if (!end) return end.error();
+  if (end->code == 0) return "";
+  return end->error_tail.empty() ? fmt::format("code {}", end->code) : end->error_tail;
 }
 
 // A live board on the control host, as JSON lines.

@@ -94,6 +94,7 @@ class FleetSessionTest : public ::testing::Test {
     options.run = "a";
     options.until = until;
     options.deploy = at_ + "/deploy";
+    options.fetch_again = kMillisecond;
     const int code = (Session(options).*what)();
     std::fflush(stdout);
     out_ = ::testing::internal::GetCapturedStdout();
@@ -172,6 +173,54 @@ TEST_F(FleetSessionTest, AsFarAsWasAskedForIsEnough) {
 TEST_F(FleetSessionTest, AttachSaysWhereThereIsNothingToFollowYet) {
   EXPECT_EQ(Go(&Session::Attach, JourneyAt(Step::kUp), Step::kReport), kUsage);
   EXPECT_THAT(err_, HasSubstr("not yet the control host's"));
+}
+
+TEST_F(FleetSessionTest, AFetchThatFailsIsTriedAgain) {
+  Write("fetch.sh", "[ $(grep -c fetch $at/calls) -ge 3 ] || exit 1; tar -cz report");
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown)), kDone) << err_;
+  EXPECT_THAT(Calls(), Contains("fetch").Times(3));
+  EXPECT_THAT(Calls(), Contains("down").Times(1));
+  EXPECT_TRUE(fs::exists(run_ + "/report"));
+}
+
+TEST_F(FleetSessionTest, WhatCannotBeFetchedIsNotDestroyedUnlessThatIsAskedFor) {
+  Write("fetch.sh", "exit 1");
+  for (const Step step : {Step::kReport, Step::kDown}) {
+    EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown), step), kUsage);
+    EXPECT_THAT(err_, HasSubstr("its report is still on the control host"));
+    EXPECT_THAT(err_, Not(HasSubstr("broken off")));
+  }
+  EXPECT_THAT(Calls(), Each(Not("down")));
+  EXPECT_EQ(Go(&Session::Down, JourneyAt(Step::kDown)), kDone) << err_;
+  EXPECT_THAT(Calls(), Contains("down").Times(1));
+}
+
+TEST_F(FleetSessionTest, AMismatchIsStillOneWhenItsReportIsFetchedLater) {
+  Journey journey = JourneyAt(Step::kVerify);
+  for (const fleet::Task& task : std::vector<fleet::Task>(journey.of(Step::kVerify))) {
+    ASSERT_TRUE(fleet::Begin(&journey, Step::kVerify, task.host, 3));
+    ASSERT_TRUE(fleet::Fail(&journey, Step::kVerify, task.host, {"lost", "", "", true}, 4));
+  }
+  for (fleet::Action next; (next = fleet::Next(&journey, 5)).step != Step::kDown;) {
+    for (const std::string& host : next.hosts) {
+      ASSERT_TRUE(fleet::Begin(&journey, next.step, host, 5));
+      ASSERT_TRUE(fleet::Done(&journey, next.step, host, 6));
+    }
+  }
+  Write("home/report/result.json", R"({"exit_code": 1})");
+  Write("fetch.sh", "exit 1");
+  EXPECT_EQ(Go(&Session::GoOn, journey), kUsage);
+  EXPECT_THAT(Calls(), Each(Not("down")));
+  Write("fetch.sh", "tar -cz report");
+  EXPECT_EQ(Go(&Session::GoOn, Kept()), kMismatch) << err_;
+  EXPECT_THAT(Calls(), Contains("down").Times(1));
+}
+
+TEST_F(FleetSessionTest, WhereTheControlHostIsGoneTheRestIsDestroyed) {
+  Write("describe.json", R"({"hosts": [{"name": "control", "state": "ended"}]})");
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown)), kDone) << err_;
+  EXPECT_THAT(err_, HasSubstr("no report could be fetched from the control host: it is ended"));
+  EXPECT_THAT(Calls(), Contains("down").Times(1));
 }
 
 }  // namespace
