@@ -166,8 +166,15 @@ class JourneyTest(JourneyCase):
     def test_from_nothing_to_verified_to_nothing(self):
         journey = self.journey("a")
         mounts = fleet_case.mounts()
-        code, out, err = journey.test("--hosts", "4", "--users-per-host", "250", "--json")
-        self.assert_verified(journey, code, out, err, 4 * 250 * 30 * 5)
+        operator = journey.start(
+            "test", "--run", journey.name, "--hosts", "4", "--users-per-host", "250", "--json"
+        )
+        until(lambda: journey.reached("deploy"), 90, "deploying")
+        _, _, seen = journey.call("attach", journey.name)  # who looks takes nothing from who works
+        self.assertIn("verify    done", seen)
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, err, 4 * 250 * 30 * 5)
+        self.assertEqual(list((journey.folder / "tools").glob("attach-*")), [])
         events = [json.loads(line) for line in out.splitlines()]
         steps = [e["step"] for e in events if e["event"] == "step"]
         self.assertEqual(steps, STEPS)

@@ -50,7 +50,13 @@ Session::Session(SessionOptions options)
   deploy_ = o_.deploy.empty() ? DeployFolder() : o_.deploy;
 }
 
-Session::~Session() = default;
+Session::~Session() {
+  const bool only_looks = lock_ == nullptr && !tools_.empty();
+  if (!only_looks) return;
+  show_.Clear();  // ends what writes there
+  std::error_code error;
+  fs::remove_all(tools_, error);
+}
 
 int Session::Wrong(const std::string& sentence) { return Fail(sentence); }
 
@@ -93,8 +99,12 @@ bool Session::Open(bool to_change) {
   auto journey = fleet::LoadJourney(folder_ + "/journey.json");
   if (!journey) return wrong(journey.error());
   journey_ = std::move(*journey);
+  std::string tools = folder_ + "/tools";
+  if (!to_change) tools += fmt::format("/attach-{}", ::getpid());
   std::error_code error;
-  fs::create_directories(folder_ + "/tools", error);
+  fs::create_directories(tools, error);
+  if (error) return wrong(fmt::format("cannot make {}: {}", tools, error.message()));
+  tools_ = tools;
   if (!to_change) return true;
   lock_ = std::make_unique<Lock>(folder_ + "/lock");
   if (!lock_->held()) {
@@ -113,7 +123,7 @@ bool Session::Save() {
 }
 
 fleet::ProviderAt Session::Provider() const {
-  return {fmt::format("{}/providers/{}/provider", deploy_, plan_.provider), folder_ + "/tools",
+  return {fmt::format("{}/providers/{}/provider", deploy_, plan_.provider), tools_,
           folder_ + "/provider"};
 }
 

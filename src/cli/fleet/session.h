@@ -4,6 +4,7 @@
 // Everything is kept in RUNS/NAME: plan.toml, journey.json (as last seen), provider/ (the
 // provider's own files), package/, tools/ (streams of the programs that were called), and in the
 // end report/ and collected/. Whoever is disconnected may go on from there with another session.
+// One that only looks has a folder of its own within tools/, and leaves everything else alone.
 //
 // Threads: the main one. Failure: a sentence on standard error, and an exit code.
 #pragma once
@@ -72,6 +73,7 @@ class Session {
 
   const SessionOptions o_;
   std::string folder_;  // absolute
+  std::string tools_;   // for the streams of what is called
   std::string deploy_;
   fleet::FleetPlan plan_;
   fleet::Journey journey_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -123,8 +124,7 @@ bool Session::HandOver() {
         "umask 077; mkdir -p {0} && tar -x --no-same-owner -C {0} && sh {0}/bootstrap.sh {0}",
         kHome));
     argv.insert(argv.end(), ssh.begin(), ssh.end());
-    const auto end =
-        fleet::RunTool({"hand-over", argv, folder_ + "/tools", "", true}, kHandOverWithin);
+    const auto end = fleet::RunTool({"hand-over", argv, tools_, "", true}, kHandOverWithin);
     ::unlink((folder_ + "/bundle/" + kWebSeed).c_str());  // only the hosts need to know it
     if (end && end->code == 0) return true;
     why = end ? end->error_tail : end.error();
@@ -178,7 +178,7 @@ bool Session::FollowOnce(bool* over, Nanos* last_heard, std::string* nobody) {
   auto tool = fleet::Tool::Start({"follow",
                                   OnControl(fmt::format("{} fleet follow --home {} --until {}",
                                                         kProgram, kHome, NameOf(o_.until))),
-                                  folder_ + "/tools", "", false});
+                                  tools_, "", false});
   if (!tool) {
     Wrong(tool.error());
     broke_off_ = true;
@@ -197,7 +197,9 @@ bool Session::FollowOnce(bool* over, Nanos* last_heard, std::string* nobody) {
     }
     show_.Live(journey_);
     if (ended) {
-      *over = *(*tool)->Ended() == kDone;
+      // Its word alone is not enough: then the journey as it is here decides what comes next.
+      const auto step = fleet::CurrentStep(journey_);
+      *over = *(*tool)->Ended() == kDone && (!step || *step > std::min(o_.until, Step::kReport));
       if (*(*tool)->Ended() == kUsage) *nobody = ErrorOf(**tool);
       break;
     }
@@ -238,7 +240,7 @@ std::string Session::FetchOnce() {
       "cd {} && tar -cz $(ls -d report collected control.log {} hosts.json 2>/dev/null)", kHome,
       fleet::kVerifyFile));
   argv.insert(argv.end(), ssh.begin(), ssh.end());
-  const auto end = fleet::RunTool({"fetch", argv, folder_ + "/tools", "", true}, kFetchWithin);
+  const auto end = fleet::RunTool({"fetch", argv, tools_, "", true}, kFetchWithin);
   if (!end) return end.error();
   if (end->code == 0) return "";
   return end->error_tail.empty() ? fmt::format("code {}", end->code) : end->error_tail;
@@ -252,7 +254,7 @@ std::unique_ptr<fleet::Tool> Session::Board() {
                           OnControl(fmt::format("{} top --registry {}:{} --expect {} --json",
                                                 kProgram, plan_.network.control,
                                                 plan_.ports.registry, fleet::ProcessesOf(plan_))),
-                          folder_ + "/tools", "", false});
+                          tools_, "", false});
   return top ? std::move(*top) : nullptr;
 }
 

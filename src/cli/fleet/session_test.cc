@@ -223,5 +223,30 @@ TEST_F(FleetSessionTest, WhereTheControlHostIsGoneTheRestIsDestroyed) {
   EXPECT_THAT(Calls(), Contains("down").Times(1));
 }
 
+TEST_F(FleetSessionTest, AttachLeavesAloneWhatASessionWorksWith) {
+  Write("follow.sh", Tells(JourneyAt(Step::kRun)) + "sleep 0.3\n" + Tells(JourneyAt(Step::kDown)));
+  const std::vector<std::string> names = {"describe.in", "describe.out", "follow.in",
+                                          "follow.out",  "top.in",       "top.out"};
+  fs::create_directories(run_ + "/tools");
+  for (const std::string& name : names) Write("runs/a/tools/" + name, "a session's");
+  EXPECT_EQ(Go(&Session::Attach, JourneyAt(Step::kImport), Step::kReport), kDone) << err_;
+  EXPECT_THAT(err_, HasSubstr("report    done"));
+  for (const std::string& name : names)
+    EXPECT_EQ(*ReadFile(run_ + "/tools/" + name), "a session's");
+  const auto left =
+      std::distance(fs::directory_iterator(run_ + "/tools"), fs::directory_iterator());
+  EXPECT_EQ(left, static_cast<std::ptrdiff_t>(names.size()));
+}
+
+TEST_F(FleetSessionTest, ItIsOverWhenTheJourneySaysSo) {
+  Write("follow.sh", "[ $(grep -c follow $at/calls) -gt 1 ] || { " +
+                         Tells(JourneyAt(Step::kImport)) + "exit 0; }\n" +
+                         Tells(JourneyAt(Step::kDown)));
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDeploy)), kDone) << err_;
+  EXPECT_THAT(err_, HasSubstr("verified, and everything is destroyed"));
+  EXPECT_THAT(Calls(), Contains("follow").Times(2));
+  EXPECT_THAT(Calls(), Contains("down").Times(1));
+}
+
 }  // namespace
 }  // namespace baiwan::cli
