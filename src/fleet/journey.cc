@@ -76,14 +76,17 @@ void LeaveOut(Journey* journey, const std::string& why, std::int64_t now_ms, Fn 
   }
 }
 
+std::string Reason(Step step, const Task& task) {
+  return fmt::format("{} failed on {} after {} {}: {}", NameOf(step), task.host, task.attempts,
+                     task.attempts == 1 ? "attempt" : "attempts", task.failure.why);
+}
+
 void GiveUpIfAHostFailedForGood(Journey* journey, std::int64_t now_ms) {
   for (std::size_t i = 0; i < kSteps; ++i) {
     const Step step = StepAt(i);
     for (const Task& task : journey->of(step)) {
       if (!ForGood(*journey, task)) continue;
-      const std::string why =
-          fmt::format("{} failed on {} after {} {}: {}", NameOf(step), task.host, task.attempts,
-                      task.attempts == 1 ? "attempt" : "attempts", task.failure.why);
+      const std::string why = Reason(step, task);
       if (journey->gave_up.empty()) return GiveUp(journey, why, now_ms);
       // Hosts that are still there cost money: that is told beside the first reason.
       if (step == Step::kDown && journey->gave_up.find(why) == std::string::npos) {
@@ -257,6 +260,22 @@ void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms) {
            [journey](Step step, const Task& task) {
              return !CleansUp(step) || !HasWork(*journey, step, task.host);
            });
+}
+
+void DestroyAgain(Journey* journey) {
+  for (Task& task : journey->of(Step::kDown)) {
+    if (task.state != State::kFailed) continue;
+    const std::string why = Reason(Step::kDown, task);
+    for (const std::string& part : {"; " + why, why + "; ", why}) {
+      const auto at = journey->gave_up.find(part);
+      if (at == std::string::npos) continue;
+      journey->gave_up.erase(at, part.size());
+      break;
+    }
+    task.state = State::kNotBegun;
+    task.attempts = task.interruptions = 0;
+    task.failure.final = false;
+  }
 }
 
 std::optional<Step> CurrentStep(const Journey& journey) {

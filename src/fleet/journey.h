@@ -123,6 +123,9 @@ void Interrupted(Journey* journey, std::int64_t now_ms);
 bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std::string& why,
               std::int64_t now_ms);
 void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms);
+// `down` is asked for once more: hosts that it has given up are tried again, as if for the first
+// time, and are no reason any more for having given up.
+void DestroyAgain(Journey* journey);
 
 // The first step that is not settled; nothing if all are.
 std::optional<Step> CurrentStep(const Journey& journey);

@@ -231,6 +231,37 @@ TEST(FleetJourney, HostsThatCannotBeDestroyedAreNamed) {
   EXPECT_EQ(OutcomeOf(c.journey), Outcome::kFailed);
   EXPECT_THAT(HostsLeft(c.journey), ElementsAre("worker-001"));
   EXPECT_THAT(StatusText(c.journey, c.now), HasSubstr("STILL THERE: worker-001"));
+  // Asked for once more, they are destroyed once more: only they.
+  DestroyAgain(&c.journey);
+  EXPECT_EQ(CurrentStep(c.journey), Step::kDown);
+  ASSERT_TRUE(c.Run());
+  EXPECT_EQ(c.journey.Find(Step::kDown, "worker-001")->attempts, 3u);
+  EXPECT_THAT(HostsLeft(c.journey), ElementsAre("worker-001"));
+  c.fails = [](Step, const std::string&, int) { return false; };
+  DestroyAgain(&c.journey);
+  ASSERT_TRUE(c.Run());
+  EXPECT_THAT(HostsLeft(c.journey), IsEmpty());
+  for (const char* host : {"control", "worker-000", "worker-001", "worker-002"}) {
+    EXPECT_EQ(c.worked[std::string("down ") + host], 1) << host;
+  }
+  EXPECT_EQ(OutcomeOf(c.journey), Outcome::kVerified);
+}
+
+TEST(FleetJourney, TheFirstReasonIsKeptWhereHostsAreDestroyedAtLast) {
+  Controller c;
+  c.fails = [](Step step, const std::string& host, int) {
+    return (step == Step::kDown && host != "worker-000") ||
+           (step == Step::kImport && host == "worker-001");
+  };
+  ASSERT_TRUE(c.Run());
+  EXPECT_THAT(c.journey.gave_up, HasSubstr("; down failed on worker-001 after 3 attempts"));
+  EXPECT_THAT(c.journey.gave_up, HasSubstr("; down failed on control after 3 attempts"));
+  DestroyAgain(&c.journey);
+  EXPECT_EQ(c.journey.gave_up, "import failed on worker-001 after 3 attempts: no route");
+  c.fails = [](Step, const std::string&, int) { return false; };
+  ASSERT_TRUE(c.Run());
+  EXPECT_EQ(OutcomeOf(c.journey), Outcome::kFailed);
+  EXPECT_THAT(HostsLeft(c.journey), IsEmpty());
 }
 
 TEST(FleetJourney, PastTheDeadlineItOnlyDestroys) {

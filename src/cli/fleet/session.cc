@@ -213,6 +213,7 @@ bool Session::Theirs() const {
 
 int Session::Carry() {
   fleet::Interrupted(&journey_, Wall());
+  if (o_.until == Step::kDown) fleet::DestroyAgain(&journey_);
   if (!Mine(Step::kPlan, std::min(o_.until, Step::kUp))) return Finish();
   if (Theirs() && o_.until > Step::kUp) {
     if (!HandOver()) return kUsage;
@@ -238,6 +239,7 @@ bool Session::OnlyDestroy(const std::string& why) {
 int Session::Down() {
   if (!Open(true)) return kUsage;
   fleet::Interrupted(&journey_, Wall());
+  fleet::DestroyAgain(&journey_);
   const auto step = fleet::CurrentStep(journey_);
   if (step && *step < Step::kDown) {
     const std::string why = *step > Step::kUp ? Reach() : "";

@@ -248,5 +248,20 @@ TEST_F(FleetSessionTest, ItIsOverWhenTheJourneySaysSo) {
   EXPECT_THAT(Calls(), Contains("down").Times(1));
 }
 
+TEST_F(FleetSessionTest, DownThatHasFailedIsTriedAgainWheneverItIsAskedFor) {
+  Write("down.sh", "[ -e $at/mended ] || exit 1");
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown)), kUsage);
+  EXPECT_THAT(err_, HasSubstr("STILL THERE: worker-000, worker-001, control"));
+  EXPECT_THAT(Calls(), Contains("down").Times(3));
+  EXPECT_EQ(Go(&Session::Down, Kept()), kUsage);
+  EXPECT_THAT(Calls(), Contains("down").Times(6));
+  Write("mended", "");
+  EXPECT_EQ(Go(&Session::Down, Kept()), kDone) << err_;
+  EXPECT_THAT(err_, Not(HasSubstr("STILL THERE")));
+  EXPECT_THAT(Calls(), Contains("down").Times(7));
+  EXPECT_EQ(Go(&Session::Down, Kept()), kDone) << err_;
+  EXPECT_THAT(Calls(), Contains("down").Times(7));
+}
+
 }  // namespace
 }  // namespace baiwan::cli
