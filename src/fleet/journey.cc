@@ -312,4 +312,6 @@ Outcome OutcomeOf(const Journey& journey) {
   return all && journey.gave_up.empty() ? Outcome::kVerified : Outcome::kFailed;
 }
 
+bool HandedOver(const Journey& journey) { return Begun(journey, Step::kDeploy, kControl); }
+
 }  // namespace baiwan::fleet

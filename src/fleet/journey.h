@@ -136,6 +136,8 @@ std::vector<std::string> HostsLeft(const Journey& journey);
 
 enum class Outcome : std::uint8_t { kUnderWay, kVerified, kFailed };
 Outcome OutcomeOf(const Journey& journey);
+// The control host has begun its part. It also does `up`, of workers that it lost.
+bool HandedOver(const Journey& journey);
 
 std::string ToJson(const Journey& journey);
 Result<Journey, std::string> JourneyFromJson(std::string_view json);

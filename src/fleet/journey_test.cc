@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 
+#include "fleet/plan.h"
 #include "fleet/progress.h"
 #include "fleet/status.h"
 
@@ -296,6 +297,22 @@ TEST(FleetJourney, AHostThatComesBackWithItsDiskIsBroughtUpAndStartedAgain) {
     ASSERT_TRUE(Done(&j, step, "worker-001", 10'001));
   }
   EXPECT_EQ(Next(&j, 10'002).step, Step::kStop);
+}
+
+TEST(FleetJourney, ItIsTheControlHostsFromDeployOnAlsoWhereAHostIsBroughtUpAgain) {
+  Journey j = NewJourney("r", kWorkers, 0);
+  DoUntil(Step::kDeploy, &j);
+  EXPECT_FALSE(HandedOver(j));
+  Journey refused = j;
+  GiveUp(&refused, "asked to", 3);
+  EXPECT_FALSE(HandedOver(refused));
+  ASSERT_TRUE(Begin(&j, Step::kDeploy, kControl, 3));
+  EXPECT_TRUE(HandedOver(j));
+  Interrupted(&j, 4);
+  EXPECT_TRUE(HandedOver(j));
+  ASSERT_TRUE(HostLost(&j, "worker-001", false, "terminated", 5));
+  EXPECT_EQ(CurrentStep(j), Step::kUp);
+  EXPECT_TRUE(HandedOver(j));
 }
 
 TEST(FleetJourney, AHostThatComesBackWhenAllHavePlayedIsOnlyBroughtUp) {

@@ -208,13 +208,13 @@ bool Session::Stopped() {
 
 bool Session::Theirs() const {
   const auto step = fleet::CurrentStep(journey_);
-  return step && *step > Step::kUp && *step < Step::kDown;
+  return step && (*step > Step::kUp || fleet::HandedOver(journey_)) && *step < Step::kDown;
 }
 
 int Session::Carry() {
   fleet::Interrupted(&journey_, Wall());
   if (o_.until == Step::kDown) fleet::DestroyAgain(&journey_);
-  if (!Mine(Step::kPlan, std::min(o_.until, Step::kUp))) return Finish();
+  if (!Theirs() && !Mine(Step::kPlan, std::min(o_.until, Step::kUp))) return Finish();
   if (Theirs() && o_.until > Step::kUp) {
     if (!HandOver()) return kUsage;
     const bool lost = fleet::CurrentStep(journey_) == Step::kDown;
@@ -242,7 +242,7 @@ int Session::Down() {
   fleet::DestroyAgain(&journey_);
   const auto step = fleet::CurrentStep(journey_);
   if (step && *step < Step::kDown) {
-    const std::string why = *step > Step::kUp ? Reach() : "";
+    const std::string why = Theirs() ? Reach() : "";
     const std::string before = gone_ ? ", after the control host had gone: " + why : "";
     if (!OnlyDestroy("it was ended by its operator" + before)) return kUsage;
   }

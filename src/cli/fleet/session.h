@@ -26,7 +26,8 @@ struct SessionOptions {
   std::string run;
   bool json = false;
   fleet::Step until = fleet::Step::kDown;
-  Nanos fetch_again = 5 * kSecond;  // after a fetch that failed
+  Nanos hand_over_again = 2 * kSecond;  // after an attempt that failed
+  Nanos fetch_again = 5 * kSecond;
   std::string deploy;  // providers and what goes to the hosts; empty: what belongs to this program
 };
 

@@ -109,10 +109,10 @@ std::optional<std::string> Session::Bundle() {
 
 // True: it is the control host's now, or that is lost and nothing is left but to destroy.
 bool Session::HandOver() {
-  const bool first = journey_.Find(Step::kDeploy, fleet::kControl)->state == State::kNotBegun;
+  const bool first = !fleet::HandedOver(journey_);
   std::string why;
   for (int attempt = 1; attempt <= kHandOvers && !Stopped(); ++attempt) {
-    if (attempt > 1) Sleep(2 * kSecond);
+    if (attempt > 1) Sleep(o_.hand_over_again);
     if (why = Reach(); !why.empty()) continue;
     if (const auto wrong = Bundle()) {
       why = *wrong;

@@ -94,7 +94,7 @@ class FleetSessionTest : public ::testing::Test {
     options.run = "a";
     options.until = until;
     options.deploy = at_ + "/deploy";
-    options.fetch_again = kMillisecond;
+    options.hand_over_again = options.fetch_again = kMillisecond;
     const int code = (Session(options).*what)();
     std::fflush(stdout);
     out_ = ::testing::internal::GetCapturedStdout();
@@ -261,6 +261,28 @@ TEST_F(FleetSessionTest, DownThatHasFailedIsTriedAgainWheneverItIsAskedFor) {
   EXPECT_THAT(Calls(), Contains("down").Times(7));
   EXPECT_EQ(Go(&Session::Down, Kept()), kDone) << err_;
   EXPECT_THAT(Calls(), Contains("down").Times(7));
+}
+
+TEST_F(FleetSessionTest, AWorkerThatIsMadeAnewIsTheControlHostsBusiness) {
+  Journey lost = JourneyAt(Step::kRun);
+  ASSERT_TRUE(fleet::HostLost(&lost, "worker-001", true, "it is ended", 3));
+  ASSERT_TRUE(fleet::Begin(&lost, Step::kUp, "worker-001", 4));
+  Write("follow.sh", Tells(JourneyAt(Step::kDown)));
+  EXPECT_EQ(Go(&Session::Attach, lost, Step::kReport), kDone) << err_;
+  EXPECT_THAT(err_, HasSubstr("report    done"));
+  EXPECT_EQ(Go(&Session::GoOn, lost), kDone) << err_;
+  EXPECT_THAT(Calls(), Contains("follow").Times(2));
+  EXPECT_THAT(Calls(), Each(Not("up")));
+}
+
+TEST_F(FleetSessionTest, WhatTheControlHostWorksOnIsNotDestroyedWhereItTakesNothingNew) {
+  Journey journey = JourneyAt(Step::kDeploy);
+  ASSERT_TRUE(fleet::Begin(&journey, Step::kDeploy, "control", 3));
+  Write("bootstrap.sh", "exit 1");
+  EXPECT_EQ(Go(&Session::GoOn, journey), kUsage);
+  EXPECT_THAT(err_, HasSubstr("The run goes on there"));
+  EXPECT_THAT(Calls(), Contains("bootstrap").Times(3));
+  EXPECT_THAT(Calls(), Each(Not("down")));
 }
 
 }  // namespace
