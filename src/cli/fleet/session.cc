@@ -270,7 +270,8 @@ int Session::Attach() {
 // Where it is not as far as was asked for, and nobody has given up.
 int Session::LeftOff() {
   const auto step = *fleet::CurrentStep(journey_);
-  if (detached_ || Theirs()) {
+  const bool only_looks = lock_ == nullptr;
+  if (only_looks || (Theirs() && (goes_on_ || fleet::HandedOver(journey_)))) {
     std::fprintf(stderr,
                  "baiwan: the run goes on without you. `baiwan fleet attach %s` shows it, `resume` "
                  "also finishes it, `down` ends it\n",

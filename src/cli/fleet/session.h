@@ -82,6 +82,7 @@ class Session {
   bool gone_ = false;  // so says the provider of the control host
   Show show_;
   bool detached_ = false;
+  bool goes_on_ = false;    // on the control host, as this session knows
   std::string unfetched_;   // the hosts stay: why
   bool broke_off_ = false;  // here: what is known cannot be kept, or a program not be started
   supervise::StopSignals signals_;

@@ -126,7 +126,7 @@ bool Session::HandOver() {
     argv.insert(argv.end(), ssh.begin(), ssh.end());
     const auto end = fleet::RunTool({"hand-over", argv, tools_, "", true}, kHandOverWithin);
     ::unlink((folder_ + "/bundle/" + kWebSeed).c_str());  // only the hosts need to know it
-    if (end && end->code == 0) return true;
+    if (end && end->code == 0) return goes_on_ = true;
     why = end ? end->error_tail : end.error();
     std::fprintf(stderr, "baiwan: handing over to the control host (attempt %d of %d): %s\n",
                  attempt, kHandOvers, why.c_str());

@@ -5,11 +5,16 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/file.h"
 #include "base/testing/temp_folder.h"
@@ -283,6 +288,55 @@ TEST_F(FleetSessionTest, WhatTheControlHostWorksOnIsNotDestroyedWhereItTakesNoth
   EXPECT_THAT(err_, HasSubstr("The run goes on there"));
   EXPECT_THAT(Calls(), Contains("bootstrap").Times(3));
   EXPECT_THAT(Calls(), Each(Not("down")));
+}
+
+// Ctrl-C, when a script asks for it by a file. To the thread that has the session: other tests may
+// have left others, to which it would be the end of this process.
+class CtrlC {
+ public:
+  explicit CtrlC(const std::string& file)
+      : file_(file), thread_([this, whom = ::pthread_self()] {
+          for (; !over_; std::this_thread::sleep_for(std::chrono::milliseconds(2))) {
+            if (!fs::exists(file_)) continue;
+            ::pthread_kill(whom, SIGINT);
+            fs::remove(file_);
+          }
+        }) {}
+  ~CtrlC() {
+    over_ = true;
+    thread_.join();
+  }
+  std::string Script() const {
+    return fmt::format("touch {0}; while [ -e {0} ]; do sleep 0.01; done\n", file_);
+  }
+
+ private:
+  const std::string file_;
+  std::atomic<bool> over_ = false;
+  std::thread thread_;
+};
+
+TEST_F(FleetSessionTest, WhoLeavesIsToldWhetherItGoesOn) {
+  const CtrlC ctrl_c(at_ + "/leave");
+  const std::string interrupt = ctrl_c.Script() + "sleep 30";
+  const std::string hosts =
+      " was broken off; hosts that may be there: worker-000, worker-001, control";
+  Write("up.sh", interrupt);
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kUp)), kDeadline);
+  EXPECT_THAT(err_, HasSubstr("up" + hosts));
+  EXPECT_THAT(err_, Not(HasSubstr("goes on without you")));
+  Write("describe.sh", ctrl_c.Script() + "exit 1");
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDeploy)), kDeadline);
+  EXPECT_THAT(err_, HasSubstr("deploy" + hosts));
+  Write("describe.sh", "");
+  Write("down.sh", interrupt);
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown)), kDeadline);
+  EXPECT_THAT(err_, HasSubstr("down" + hosts));
+  Write("follow.sh", Tells(JourneyAt(Step::kDeploy)) + interrupt);
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDeploy)), kDeadline);
+  EXPECT_THAT(err_, HasSubstr("the run goes on without you"));
+  EXPECT_EQ(Go(&Session::Attach, JourneyAt(Step::kDeploy), Step::kReport), kDeadline);
+  EXPECT_THAT(err_, HasSubstr("the run goes on without you"));
 }
 
 }  // namespace

@@ -9,7 +9,8 @@ namespace baiwan::cli {
 namespace {
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 verified (or done so far), 1 mismatch, 2 failed or broken off, 3 left while it goes on.\n";
+    "Exit codes: 0 verified (or done so far), 1 mismatch, 2 failed or broken off, "
+    "3 left by Ctrl-C.\n";
 
 void AddRunArgs(Args& args, SessionOptions* o, bool positional) {
   if (positional) {
