@@ -51,6 +51,9 @@ class Tool {
   // Asks it to end; does not wait.
   void Stop() { process_->Signal(SIGTERM); }
 
+  // Half of what is read has come: who wants to hear for ever starts another one in its place.
+  bool full() const { return out_.full(); }
+
   std::string Output() const { return out_.All(); }
   // The end of what it said on standard error.
   std::string ErrorTail(std::size_t bytes) const;
@@ -62,6 +65,7 @@ class Tool {
     explicit Lines(std::string path) : path_(std::move(path)) {}
     std::vector<std::string> New();
     std::string All() const;
+    bool full() const { return read_ >= kMaxOutput / 2; }
 
    private:
     std::string path_;

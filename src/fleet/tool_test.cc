@@ -72,6 +72,20 @@ TEST_F(ToolTest, TheStreamsOfEarlierCallsAreKeptUnlessTheyNeedNotBe) {
   EXPECT_EQ(*ReadFile(at_ + "/t.out"), "three\n");
 }
 
+TEST_F(ToolTest, OneThatHasSaidMuchTellsSoInTime) {
+  auto tool =
+      Tool::Start(Shell("echo a; while [ ! -e " + at_ +
+                        "/go ]; do sleep 0.01; done; head -c 33554431 /dev/zero; echo; sleep 9"));
+  ASSERT_TRUE(tool.ok()) << tool.error();
+  ASSERT_TRUE(Eventually([&] { return !(*tool)->NewLines().empty(); }));
+  EXPECT_FALSE((*tool)->full());
+  std::ofstream(at_ + "/go") << "";
+  std::size_t lines = 0;
+  ASSERT_TRUE(Eventually([&] { return (lines += (*tool)->NewLines().size()) > 0; }));
+  EXPECT_EQ(lines, 1U);  // while more would still be read
+  EXPECT_TRUE((*tool)->full());
+}
+
 TEST_F(ToolTest, OneThatDoesNotEndIsEndedWithAllThatItStarted) {
   const std::string pid = at_ + "/pid";
   // Time enough to begin on a busy machine.

@@ -203,7 +203,7 @@ bool Session::FollowOnce(bool* over, Nanos* last_heard, std::string* nobody) {
       if (*(*tool)->Ended() == kUsage) *nobody = ErrorOf(**tool);
       break;
     }
-    if (Stopped()) break;
+    if (Stopped() || (*tool)->full()) break;
     Sleep(kLook);
   }
   return true;

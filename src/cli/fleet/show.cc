@@ -43,8 +43,12 @@ std::vector<fleet::CellBeat> BeatOf(const monitor::BoardState& board, const flee
 }  // namespace
 
 Show::Show(const fleet::FleetPlan& plan, bool as_json,
-           std::function<std::unique_ptr<fleet::Tool>()> board)
-    : plan_(plan), json_(as_json), start_board_(std::move(board)), screen_(stderr) {}
+           std::function<std::unique_ptr<fleet::Tool>()> board, Nanos board_again)
+    : plan_(plan),
+      json_(as_json),
+      start_board_(std::move(board)),
+      board_again_(board_again),
+      screen_(stderr) {}
 
 void Show::Print(const std::string& text) {
   if (json_) {
@@ -76,8 +80,8 @@ void Show::Live(const fleet::Journey& journey) {
   if (step != fleet::Step::kRun) {
     if (board_) Clear();
     top_.reset();
-  } else if (top_ == nullptr) {
-    top_ = start_board_();
+  } else {
+    KeepBoard();
   }
   if (top_ != nullptr) {
     for (const std::string& line : top_->NewLines()) TakeBoard(line, journey);
@@ -90,6 +94,15 @@ void Show::Live(const fleet::Journey& journey) {
   live_ = line;
   std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
   std::fflush(stderr);
+}
+
+void Show::KeepBoard() {
+  if (top_ != nullptr && !top_->Ended() && !top_->full()) return;
+  const Nanos now = SystemClock().Monotonic();
+  if (now < start_top_at_) return;
+  start_top_at_ = now + board_again_;
+  top_.reset();  // before the next one takes its files' place
+  top_ = start_board_();
 }
 
 void Show::TakeBoard(const std::string& line, const fleet::Journey& journey) {

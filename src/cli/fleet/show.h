@@ -3,7 +3,7 @@
 // board drawn in place on a terminal and as a line a beat elsewhere; JSON lines go to standard
 // output.
 //
-// Threads: the main one.
+// Threads: the main one. Failure: none; a board that ends is started again.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "fleet/journey.h"
 #include "fleet/laggards.h"
 #include "fleet/plan.h"
@@ -23,9 +24,10 @@ namespace baiwan::cli {
 class Show {
  public:
   // `board` starts what tells the live board's beats, a line of JSON each (`baiwan top --json`);
-  // it may give nothing. `plan` may still be filled in until the first call.
-  Show(const fleet::FleetPlan& plan, bool json,
-       std::function<std::unique_ptr<fleet::Tool>()> board);
+  // it may give nothing. It is asked again where that ended, or has said more than is kept of it,
+  // but not before `board_again`. `plan` may still be filled in until the first call.
+  Show(const fleet::FleetPlan& plan, bool json, std::function<std::unique_ptr<fleet::Tool>()> board,
+       Nanos board_again = 5 * kSecond);
 
   // What is new in it.
   void Tell(const fleet::Journey& journey);
@@ -35,6 +37,7 @@ class Show {
   void Clear();
 
  private:
+  void KeepBoard();
   void TakeBoard(const std::string& line, const fleet::Journey& journey);
   void Print(const std::string& text);  // a whole line, above what is in place
   void Draw();                          // the board, in place
@@ -42,8 +45,10 @@ class Show {
   const fleet::FleetPlan& plan_;
   const bool json_;
   const std::function<std::unique_ptr<fleet::Tool>()> start_board_;
+  const Nanos board_again_;
   fleet::Progress progress_;
   std::unique_ptr<fleet::Tool> top_;
+  Nanos start_top_at_ = 0;  // not before
   std::optional<fleet::Laggards> laggards_;
   monitor::BoardScreen screen_;
   std::optional<monitor::BoardState> board_;  // its last beat
