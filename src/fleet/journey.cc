@@ -31,6 +31,20 @@ bool Begun(const Journey& journey, Step step, std::string_view host) {
   return task != nullptr && task->attempts + task->interruptions > 0;
 }
 
+// Whether `up` may have made anything, on any host: a provider's `down` goes by the run's name, so
+// that one without anything of its own would destroy another operator's run of the same name.
+bool MadeSomething(const Journey& journey) {
+  const auto& tasks = journey.of(Step::kUp);
+  return std::any_of(tasks.begin(), tasks.end(), [](const Task& task) {
+    const bool refused = task.state == State::kFailed && task.failure.refused;
+    return task.attempts + task.interruptions > (refused ? 1 : 0);
+  });
+}
+
+bool HasHosts(const Journey& journey, std::string_view host) {
+  return Begun(journey, Step::kUp, host) && MadeSomething(journey);
+}
+
 // Failed, and not to be tried again.
 bool ForGood(const Journey& journey, const Task& task) {
   if (task.state != State::kFailed) return false;
@@ -47,7 +61,7 @@ bool HasWork(const Journey& journey, Step step, std::string_view host) {
     case Step::kReport:  // a mismatch is what a report is read for
       return Begun(journey, Step::kVerify, host);
     case Step::kDown:
-      return Begun(journey, Step::kUp, host);
+      return HasHosts(journey, host);
     default:
       return false;
   }
@@ -295,9 +309,7 @@ bool Settled(const Journey& journey, Step step) {
 std::vector<std::string> HostsLeft(const Journey& journey) {
   std::vector<std::string> left;
   for (const Task& task : journey.of(Step::kDown)) {
-    if (task.state != State::kDone && Begun(journey, Step::kUp, task.host)) {
-      left.push_back(task.host);
-    }
+    if (task.state != State::kDone && HasHosts(journey, task.host)) left.push_back(task.host);
   }
   return left;
 }

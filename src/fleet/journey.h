@@ -12,8 +12,9 @@
 //
 // The rules: a step begins when the one before it is settled on all hosts. What failed is tried
 // again, after a pause that doubles, `max_attempts` times; then the journey gives up, names the
-// host, stops, collects and reports where that was begun, and destroys what `up` has begun. Past
-// the deadline it only destroys. What is done is never done again; what was under way when the
+// host, stops, collects and reports where that was begun, and destroys what `up` has begun; but not
+// where `up` was refused at once: what has the run's name then is somebody else's. Past the
+// deadline it only destroys. What is done is never done again; what was under way when the
 // controller died is, so each step must stand being repeated.
 //
 // Threads: a value; one thread at a time. Pure, but for SaveJourney and LoadJourney, which block.
@@ -60,6 +61,7 @@ struct Failure {
   std::string command;
   std::string log_tail;  // its last lines
   bool final = false;    // trying again would not help: a mismatch, say
+  bool refused = false;  // at once, so that this attempt has changed nothing
 
   bool operator==(const Failure&) const = default;
 };
@@ -131,7 +133,8 @@ void DestroyAgain(Journey* journey);
 std::optional<Step> CurrentStep(const Journey& journey);
 // Done, or skipped, or failed for good, on all hosts.
 bool Settled(const Journey& journey, Step step);
-// Hosts that `down` still has to destroy: everything that `up` has begun, even if it failed.
+// Hosts that `down` still has to destroy: everything that `up` has begun, even if it failed, unless
+// it was refused at once.
 std::vector<std::string> HostsLeft(const Journey& journey);
 
 enum class Outcome : std::uint8_t { kUnderWay, kVerified, kFailed };

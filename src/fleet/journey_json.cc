@@ -20,7 +20,8 @@ json ToJson(const Task& task) {
     out["failure"] = {{"why", task.failure.why},
                       {"command", task.failure.command},
                       {"log_tail", task.failure.log_tail},
-                      {"final", task.failure.final}};
+                      {"final", task.failure.final},
+                      {"refused", task.failure.refused}};
   }
   return out;
 }
@@ -45,7 +46,8 @@ Task TaskFrom(const json& in) {
   if (const auto failure = in.find("failure"); failure != in.end()) {
     task.failure = {failure->at("why").get<std::string>(),
                     failure->at("command").get<std::string>(),
-                    failure->at("log_tail").get<std::string>(), failure->at("final").get<bool>()};
+                    failure->at("log_tail").get<std::string>(), failure->at("final").get<bool>(),
+                    failure->value("refused", false)};
   }
   return task;
 }

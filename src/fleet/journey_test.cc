@@ -223,6 +223,44 @@ TEST(FleetJourney, HostsOfAnInterruptedUpAreLeftToDestroy) {
   EXPECT_THAT(action.hosts, ElementsAre("worker-001"));
 }
 
+// What has the run's name where `up` was refused is another operator's.
+TEST(FleetJourney, WhereUpWasRefusedAtOnceNothingIsDestroyed) {
+  const Failure refused = {"it was made with another folder", "", "", true, true};
+  Journey j = NewJourney("r", kWorkers, 0);
+  DoUntil(Step::kUp, &j);
+  for (const Task& task : std::vector<Task>(j.of(Step::kUp))) {
+    ASSERT_TRUE(Begin(&j, Step::kUp, task.host, 3));
+  }
+  const Journey begun = j;
+  for (const Task& task : begun.of(Step::kUp)) {
+    ASSERT_TRUE(Fail(&j, Step::kUp, task.host, refused, 4));
+  }
+  const auto read = JourneyFromJson(ToJson(j));
+  ASSERT_TRUE(read.ok()) << read.error();
+  j = *read;
+  EXPECT_EQ(Next(&j, 5).kind, Action::kEnded);
+  EXPECT_EQ(OutcomeOf(j), Outcome::kFailed);
+  EXPECT_THAT(HostsLeft(j), IsEmpty());
+
+  // Anything else that an attempt may have come to is destroyed.
+  const auto after = [&](const std::function<void(Journey*)>& change) {
+    Journey other = begun;
+    change(&other);
+    if (CurrentStep(other) == Step::kUp) {
+      for (const Task& task : std::vector<Task>(other.of(Step::kUp))) {
+        Begin(&other, Step::kUp, task.host, 100'000);
+        Fail(&other, Step::kUp, task.host, refused, 100'001);
+      }
+    }
+    return Next(&other, 200'000);
+  };
+  EXPECT_EQ(after([](Journey* other) { Interrupted(other, 4); }).hosts.size(), 4u);
+  const auto fails = [](Journey* other) { Fail(other, Step::kUp, "worker-001", {"no route"}, 4); };
+  EXPECT_EQ(after(fails).hosts.size(), 4u);
+  const auto made = [](Journey* other) { Done(other, Step::kUp, "worker-001", 4); };
+  EXPECT_EQ(after(made).step, Step::kDown);
+}
+
 TEST(FleetJourney, HostsThatCannotBeDestroyedAreNamed) {
   Controller c;
   c.fails = [](Step step, const std::string& host, int) {

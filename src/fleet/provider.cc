@@ -79,7 +79,8 @@ class ProviderActivity : public Activity {
     }
     Failure failure = ParseProviderFailure(tool_->Output(), tool_->ErrorTail(kTail));
     if (failure.command.empty()) failure.command = tool_->command();
-    failure.final = *tool_->Ended() == 2;  // the request is wrong, and stays so
+    failure.refused = *tool_->Ended() == 2;  // the request is wrong, and nothing was changed
+    failure.final = failure.refused;
     for (const std::string& host : std::vector(left_)) Take(host, failure, &reports);
     return reports;
   }

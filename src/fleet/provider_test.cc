@@ -1,6 +1,7 @@
 // What providers are asked and what their answers mean; providers of the tests' own, as scripts.
 #include "fleet/provider.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -118,6 +119,19 @@ echo '{"error":"no capacity","host":"worker-000","command":"run-instances","log_
       ProviderStep(Script("echo oh dear >&2; exit 7"), plan_, Step::kDown, {"control"});
   EXPECT_THAT(Carry(*broken),
               ElementsAre(std::pair("control", "the provider ended without an answer")));
+}
+
+TEST_F(FleetProviderTest, OnlyAWrongRequestIsRefusedAndHasChangedNothing) {
+  for (const int code : {1, 2, 7}) {
+    const auto at =
+        Script(fmt::format("cat >/dev/null; echo '{{\"error\":\"no\"}}'; exit {}", code));
+    const auto up = ProviderStep(at, plan_, Step::kUp, {"control"});
+    std::vector<HostReport> reports;
+    while (reports.empty()) reports = up->Poll();
+    ASSERT_TRUE(reports[0].failure);
+    EXPECT_EQ(reports[0].failure->refused, code == 2) << code;
+    EXPECT_EQ(reports[0].failure->final, code == 2) << code;
+  }
 }
 
 TEST_F(FleetProviderTest, WhatItDescribesIsReadAndAnythingElseRefused) {

@@ -4,6 +4,7 @@ import shutil
 
 import inventory
 import options as options_of
+import owner
 import schedules
 import states
 from cloud import CallError, Cloud, load_boto3
@@ -58,6 +59,7 @@ def missing(request=None):
         chosen = image(cloud, request.options)
         found += _rights(cloud, request, chosen) + _quotas(cloud, request, facts["cpus"])
         found += _bucket(cloud, request.options.bucket) + _schedules(cloud, request)
+        found += _owner(cloud, states.State(request.run, request.state))
     except (RequestError, ProviderError) as error:
         found.append(_entry("image or type", str(error)))
     return found, facts
@@ -75,6 +77,15 @@ def _rights(cloud, request, chosen):
         wanted.append(("CreatePlacementGroup", {"GroupName": "baiwan", "Strategy": "cluster"}))
     refused = [(operation, cloud.refused_dry(operation, **given)) for operation, given in wanted]
     return [_entry(f"the right to ec2:{operation}", why) for operation, why in refused if why]
+
+
+def _owner(cloud, state):
+    try:
+        state.refuse_foreign()
+        owner.refuse_others(cloud, state)
+    except RequestError as error:
+        return [_entry("run", str(error))]
+    return []
 
 
 def _bucket(cloud, name):

@@ -7,6 +7,7 @@ import checks
 import contract
 import inventory
 import options as options_of
+import owner
 import payload
 import price as prices
 import request as requests
@@ -57,7 +58,7 @@ def up(document):
     cloud = Cloud(request.options)
     checks.instance_type(cloud, request.options)
     image = checks.image(cloud, request.options)
-    _refuse_other_fleet(cloud, request.run, state.fleet())
+    owner.refuse_others(cloud, state)
     _refuse_other_hosts(state.request(), request)
     state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with state.lock():
@@ -80,14 +81,6 @@ def up(document):
         for text in warnings:
             event("warning", "", text)
         return {**fleet.describe(), "started": started, "disks_kept": kept, "warnings": warnings}
-
-
-def _refuse_other_fleet(cloud, run, fleet):
-    """Of two state folders only one may make a run: the other has not the keys to it."""
-    for vpc in inventory.listed(cloud, inventory.VPC, run):
-        other = tags.read(vpc).get(tags.FLEET, "")
-        if other != fleet:
-            raise RequestError(f"state: the run {run} was made with another folder; take it down first")
 
 
 def _refuse_other_hosts(record, request):
@@ -169,6 +162,8 @@ def down(document):
             raise
     options = _options(state, document)
     cloud = Cloud(options)
+    if state.fleet():  # without a folder the tags are all that tells what to take down
+        owner.refuse_others(cloud, state)
     with state.lock():
         state.mark_ending()
         removed = _take_down(cloud, run, options)

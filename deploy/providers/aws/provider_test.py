@@ -294,6 +294,27 @@ class TwoRuns(Case):
         self.assertTrue(self.ec2.describe_vpcs(VpcIds=[stranger])["Vpcs"])
         self.nothing_refused()
 
+    def test_another_folder_of_the_same_name_makes_and_ends_nothing(self):
+        run = self.run_of("b", 1)
+        run.must("up")
+        self.assertTrue(run.must("check")["ok"])
+        mine = set(self.things(run))
+        other = {**run.request, "state": run.folder + "/other"}
+        (missing,) = run.must("check", other)["missing"]
+        self.assertEqual(missing["what"], "run")
+        self.assertIn("another folder", missing["why"])
+        self.assertEqual(run.call("up", other)[0], 2)
+        # The folder of a run that somebody else took down by its tags, and made again.
+        shutil.copytree(run.request["state"], other["state"])
+        identity = pathlib.Path(other["state"], "aws.json")
+        identity.write_text(json.dumps({"run": run.name, "fleet": "0123456789abcdef"}))
+        code, answer, _ = run.call("down", {k: other[k] for k in ("run", "state")})
+        self.assertEqual(code, 2)
+        self.assertIn("another folder", answer["error"])
+        self.assertTrue(identity.exists())
+        self.assertEqual(set(self.things(run)), mine)
+        self.nothing_refused()
+
 
 if __name__ == "__main__":
     sys.exit(aws_case.main())
