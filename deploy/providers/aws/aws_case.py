@@ -89,13 +89,15 @@ class Run(run_case.Run):
         (root / "bin" / "ssh").chmod(0o755)
         self.connections, self.late = root / "connections", root / "late"
 
+    region = "us-east-1"  # of the shell that the operator sits at
+
     def environment(self):
         from emulation_case import ACCOUNT  # noqa: PLC0415: a test that skips has no moto
 
         return {
             **ACCOUNT,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_REGION": "us-east-1",
+            "AWS_REGION": self.region,
             "HOME": f"{self.folder}/home",
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
             "PYTHONPATH": f"{self.folder}/guard",

@@ -129,6 +129,9 @@ class Cloud:
             time.sleep(pause)
         raise ProviderError(f"{problem} (after {attempt + 1} attempts)", command=words)
 
+    def account(self):
+        return self.call("GetCallerIdentity", "sts")["Account"]
+
     def pages(self, operation, field, **parameters):
         """All of a list that comes in pages."""
         found, token = [], {}

@@ -56,17 +56,20 @@ def up(document):
     state = states.State(request.run, request.state)
     state.refuse_foreign()
     cloud = Cloud(request.options)
+    # As it is found here and now: a later command may be given from a shell with other settings.
+    document = {**document, "options": {**document.get("options", {}), "region": cloud.region}}
+    request = requests.parse(document)
+    _refuse_other_hosts(state.request(), request)
+    owner.refuse_others(cloud, state)
     checks.instance_type(cloud, request.options)
     image = checks.image(cloud, request.options)
-    owner.refuse_others(cloud, state)
-    _refuse_other_hosts(state.request(), request)
     state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with state.lock():
         if state.ending():
             event("down", "", "a `down` was interrupted here: it is finished first")
             _take_down(cloud, request.run, request.options)
             state.remove()
-        fleet_id = state.make()
+        fleet_id = state.make(cloud.account)
         _refuse_other_hosts(state.request(), request)
         state.keep_request(document)
         keys = Keys(request.run, state.keys)
@@ -115,6 +118,7 @@ def describe(document):
     state.refuse_foreign()
     record = state.request() or (document if "hosts" in document else None)
     cloud = Cloud(_options(state, document))
+    owner.refuse_other_account(cloud, state)
     request = requests.parse(record) if record else _by_tags(cloud, run, path, _options(state, document))
     if not request.hosts:
         return contract.describe_nothing(run)

@@ -27,6 +27,7 @@ import rules_case
 import schedule_case
 
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "dummy-key-id", "AWS_SECRET_ACCESS_KEY": "dummy-secret-of-the-tests"}
+OWN_ACCOUNT = "123456789012"  # moto's
 IMAGES = [
     {
         "ami_id": f"ami-0{number:016x}", "architecture": arch, "name": f"debian-12-{word}-2025010{day}-1",
@@ -88,6 +89,7 @@ class Emulation:
         self.schedules = schedule_case.Schedules(self.forward, self.client("ec2"))
         self.policies = policy_case.Policies()
         self.faults, self.denied, self.actions, self.quota = [], set(), [], 1000.0
+        self.account = OWN_ACCOUNT  # whose keys the caller has
         self.prices, self.callers = {}, {}  # {type: price}; {action: ids of the keys it was signed with}
 
     def client(self, service):
@@ -155,6 +157,8 @@ class Emulation:
 
         def perform():
             status, more, data = self.forward("POST", handler.path, body, headers)
+            if action == "GetCallerIdentity":
+                data = data.replace(OWN_ACCOUNT.encode(), self.account.encode())
             return status, more.get("Content-Type", "text/xml"), data
 
         answer = self.rules.guarded(action, parameters, perform)

@@ -130,6 +130,36 @@ class OneRun(Case):
         run.must("down", only)
         self.assertEqual(self.things(run), [])
 
+    def test_another_shell_finds_the_run_where_it_was_made(self):
+        run = self.run_of("a", 1)
+        run.must("up")
+        run.region = "eu-west-1"
+        only = {k: run.request[k] for k in ("run", "state")}
+        self.assertEqual(run.must("describe", only)["missing"], [])
+        code, answer, _ = run.call("up")
+        self.assertEqual(code, 2)
+        self.assertIn("options.region", answer["error"])
+        self.assertEqual(len(run.must("down", only)["removed"]), 2 + 8)
+        self.assertEqual(self.things(run), [])
+        self.nothing_refused()
+
+    def test_with_another_account_nothing_is_taken_for_gone(self):
+        run = self.run_of("a", 1)
+        run.must("up")
+        mine = self.things(run)
+        own, self.emulation.account = self.emulation.account, "210987654321"
+        for command in ("up", "describe", "down"):
+            code, answer, _ = run.call(command)
+            self.assertEqual(code, 2, command)
+            self.assertIn("account 210987654321", answer["error"])
+        (missing,) = run.must("check")["missing"]
+        self.assertEqual(missing["what"], "run")
+        self.assertTrue(os.path.exists(run.request["state"] + "/aws.json"))
+        self.emulation.account = own
+        self.assertEqual(self.things(run), mine)
+        run.must("down")
+        self.assertEqual(os.listdir(run.request["state"]), [])
+
     def test_logins_lead_through_control_and_know_each_host(self):
         run = self.run_of("a", 1)
         answer = run.must("up")

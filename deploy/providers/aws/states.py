@@ -17,7 +17,7 @@ from errors import ProviderError, RequestError
 
 LOCK_TIMEOUT_S = 60
 SEAT = "/etc/baiwan/provider.json"  # on a host that is outside: {"run", "state", "region"}
-IDENTITY = "aws.json"  # {"run", "fleet", "ending"}
+IDENTITY = "aws.json"  # {"run", "fleet", "account", "ending"}
 _RECORD = "request.json"
 _OURS = (_RECORD, "launch", "keys", IDENTITY)  # in the order of removal: the identity last
 
@@ -82,11 +82,16 @@ class State:
         """The fresh id of this life of the run, or '' before its first `up`."""
         return (self._read(IDENTITY) or {}).get("fleet", "")
 
-    def make(self):
-        """Returns the id."""
+    def account(self):
+        """The number of the account that the run is in, or '' where that is not known."""
+        return (self._read(IDENTITY) or {}).get("account", "")
+
+    def make(self, account_of):
+        """Returns the id. `account_of`: tells the number of the account, for a new life."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.fleet():
-            self.write(IDENTITY, {"run": self.run, "fleet": secrets.token_hex(8)})
+            fleet = secrets.token_hex(8)
+            self.write(IDENTITY, {"run": self.run, "fleet": fleet, "account": account_of()})
         for folder in (self.keys, self.launches):
             folder.mkdir(mode=0o700, exist_ok=True)
         return self.fleet()
@@ -94,8 +99,8 @@ class State:
     def mark_ending(self):
         """From here on the things of this life go away: an `up` must not build on what is left of them,
         nor ask with its client tokens."""
-        if fleet := self.fleet():
-            self.write(IDENTITY, {"run": self.run, "fleet": fleet, "ending": True})
+        if self.fleet():
+            self.write(IDENTITY, {**self._read(IDENTITY), "ending": True})
 
     def ending(self):
         return (self._read(IDENTITY) or {}).get("ending", False)
