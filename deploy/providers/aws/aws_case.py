@@ -20,7 +20,8 @@ PROVIDER = pathlib.Path(__file__).resolve().parent / "provider"
 _NUMBERS = itertools.count()
 OPERATOR = "198.51.100.7/32"
 
-# Loaded by every Python that the provider starts: what is not loopback is written down and refused.
+# Loaded by every Python that the provider starts: what is not loopback is written down and refused. What
+# is loopback is refused as if nothing listened, while the file of the away is there.
 _GUARD = """
 import ipaddress, os, sys
 def _watch(event, details):
@@ -34,6 +35,8 @@ def _watch(event, details):
         return
     try:
         if ipaddress.ip_address(address[0]).is_loopback:
+            if event == "socket.connect" and os.path.exists(os.environ["BAIWAN_TEST_AWAY"]):
+                raise ConnectionRefusedError(111, "Connection refused")
             return
     except ValueError:
         pass
@@ -87,7 +90,7 @@ class Run(run_case.Run):
         (root / "guard" / "sitecustomize.py").write_text(_GUARD)
         (root / "bin" / "ssh").write_text(_SSH.replace("PYTHON", shlex.quote(sys.executable)))
         (root / "bin" / "ssh").chmod(0o755)
-        self.connections, self.late = root / "connections", root / "late"
+        self.connections, self.late, self.away = root / "connections", root / "late", root / "away"
 
     region = "us-east-1"  # of the shell that the operator sits at
 
@@ -104,6 +107,7 @@ class Run(run_case.Run):
             "BAIWAN_TEST_CONNECTIONS": str(self.connections),
             "BAIWAN_TEST_LOGINS": f"{self.folder}/logins",
             "BAIWAN_TEST_LATE": str(self.late),
+            "BAIWAN_TEST_AWAY": str(self.away),
         }
 
     def start(self, command, request=None, changed=None):

@@ -1,9 +1,10 @@
 """Calls to AWS through boto3: one place for credentials, time limits and repetition.
 
-Credentials come from the standard chain of AWS only and are never shown. A call that is throttled or
-meets a fault of the service is repeated, with growing pauses and jitter, at most MAX_ATTEMPTS times
-and CALL_LIMIT_S long. A create that takes a client token may be repeated whatever happened; one that
-takes none is not when its answer was lost: the caller looks by tag whether it happened (LostAnswer).
+Credentials come from the standard chain of AWS only and are never shown. A call that is throttled,
+meets a fault of the service or does not reach it is repeated, with growing pauses and jitter, at most
+MAX_ATTEMPTS times and CALL_LIMIT_S long. A create that takes a client token may be repeated whatever
+happened; one that takes none is not when its answer was lost: the caller looks by tag whether it
+happened (LostAnswer).
 Threads: `call` may be used from several.
 """
 
@@ -64,7 +65,10 @@ class Cloud:
         import botocore.parsers  # noqa: PLC0415
 
         self._exceptions, self._method = exceptions, botocore.xform_name
-        self._lost = (exceptions.HTTPClientError, botocore.parsers.ResponseParserError)
+        self._lost = (exceptions.HTTPClientError, exceptions.SSLError,
+                      botocore.parsers.ResponseParserError)  # fmt: skip
+        self._unsent = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError,
+                        exceptions.ProxyConnectionError)  # fmt: skip
         self._endpoint = options.endpoint_url or None
         self._config = botocore.config.Config(
             connect_timeout=CONNECT_LIMIT_S, read_timeout=READ_LIMIT_S, max_pool_connections=16,
@@ -115,10 +119,12 @@ class Cloud:
                     raise LostAnswer(str(problem), command=words) from None
                 if code not in _THROTTLED and not fault:
                     raise problem from None
-            except self._lost as error:  # refused, cut off, timed out, or no answer of AWS
+            except self._lost as error:  # cut off, timed out, or no answer of AWS
                 problem = ProviderError(str(error), command=words)
                 if lost_is_lost:
                     raise LostAnswer(str(error), command=words) from None
+            except self._unsent as error:  # there was no connection: nothing can have happened
+                problem = ProviderError(str(error), command=words)
             except self._exceptions.NoCredentialsError as error:
                 raise NoCredentials(str(error), command=words) from None
             except self._exceptions.BotoCoreError as error:  # credentials, parameters: no use again

@@ -52,7 +52,8 @@ class _Fresh(list):
 
 class Emulation:
     """`faults`: functions (action, parameters) that answer None or what to do instead: ("error",
-    status, code, text), or ("lose",): perform it, and close the connection without an answer."""
+    status, code, text), or ("lose",): perform it, and close the connection without an answer.
+    `each_anew`: a connection is good for one call."""
 
     def __init__(self):
         with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
@@ -89,6 +90,7 @@ class Emulation:
         self.schedules = schedule_case.Schedules(self.forward, self.client("ec2"))
         self.policies = policy_case.Policies()
         self.faults, self.denied, self.actions, self.quota = [], set(), [], 1000.0
+        self.each_anew = False
         self.account = OWN_ACCOUNT  # whose keys the caller has
         self.prices, self.callers = {}, {}  # {type: price}; {action: ids of the keys it was signed with}
 
@@ -225,7 +227,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer is None:
             self.close_connection = True
         else:
-            self._send(answer[0], {"Content-Type": answer[1]}, answer[2])
+            close = {"Connection": "close"} if self.emulation.each_anew else {}
+            self._send(answer[0], {"Content-Type": answer[1], **close}, answer[2])
 
     def do_GET(self):  # noqa: N802: S3 has all of them
         body, emulation = self._body(), self.emulation

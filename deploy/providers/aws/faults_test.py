@@ -55,6 +55,37 @@ class Faults(Case):
         self.assertEqual(len(run.must("down")["removed"]), 3 + 8)
         self.assertEqual(self.things(run), [])
 
+    def test_a_while_without_a_connection_is_waited_out(self):
+        run = self.run_of("a", 2)
+        went = []
+
+        def fault(action, given):
+            """Before a create without a client token, and before one with it."""
+            looks = action in ("DescribeVpcs", "DescribeRouteTables") and "tag:baiwan:role" in given.values()
+            if looks and action not in went:
+                went.append(action)
+                run.away.touch()
+                threading.Timer(1, run.away.unlink).start()
+
+        self.emulation.each_anew, self.emulation.faults = True, [fault]
+        self.assertEqual(run.must("up")["missing"], [])
+        self.assertEqual(len(went), 2)
+        self.emulation.each_anew, self.emulation.faults = False, []
+        made = [a for a in self.emulation.actions if a.startswith("Create")]
+        self.assertEqual((made.count("CreateVpc"), made.count("CreateRouteTable")), (1, 2))
+        run.must("down")
+        self.assertEqual(self.things(run), [])
+        self.nothing_refused()
+
+    def test_nobody_there_is_an_error_after_all_attempts(self):
+        run = self.run_of("a", 1)
+        run.away.touch()
+        code, answer, _ = run.call("up")
+        run.away.unlink()
+        self.assertEqual(code, 1)
+        self.assertIn("Could not connect", answer["error"])
+        self.assertIn("after 8 attempts", answer["error"])
+
     def test_endless_throttling_ends_with_the_call_that_met_it(self):
         run = self.run_of("a", 1)
         self.emulation.faults = [lambda action, _: throttled() if action == "CreateSubnet" else None]
