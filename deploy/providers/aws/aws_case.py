@@ -171,6 +171,12 @@ class Case(unittest.TestCase):
                 found[name] = instance
         return found
 
+    def lose(self, run, name):
+        """Ends the instance of the host, so long ago that EC2 has taken its tags away."""
+        lost = self.instances(run)[name]
+        self.ec2.terminate_instances(InstanceIds=[lost["InstanceId"]])
+        self.ec2.delete_tags(Resources=[lost["InstanceId"]], Tags=[{"Key": t["Key"]} for t in lost["Tags"]])
+
     def nothing_refused(self):
         self.assertEqual(self.emulation.rules.refused, [])
         self.assertEqual(self.emulation.policies.refused, [])

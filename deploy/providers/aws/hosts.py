@@ -36,6 +36,8 @@ LOOK_AGAIN_S = 5
 SEEN_LIMIT_S = 60
 _NOT_YET = ("InvalidIPAddress.InUse", "InvalidSubnetID.NotFound", "InvalidGroup.NotFound",
             "InvalidPlacementGroup.Unknown")  # fmt: skip
+_OVER = "IdempotentInstanceTerminated"
+_BEGUN_BEFORE = ("IdempotentParameterMismatch", _OVER)
 _HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -118,9 +120,12 @@ class Fleet:
             try:
                 made = self._run_instance(life["parameters"])
             except CallError as error:
-                if error.code != "IdempotentParameterMismatch":
+                if error.code not in _BEGUN_BEFORE:
                     error.host = host.name
                     raise
+                if error.code == _OVER:  # and its tags are gone, or its number would have been known
+                    number += 1
+                    continue
                 # The same life was begun from another machine; soon it is to be seen.
                 time.sleep(LOOK_AGAIN_S)
                 if any(inventory.state(i) not in GONE for i in self.instances().get(host.name, [])):

@@ -94,6 +94,16 @@ class OneRun(Case):
         self.assertEqual(tags_of(after)["baiwan:generation"], "2")
         self.nothing_refused()
 
+    def test_a_lost_host_whose_tags_are_gone_is_made_again(self):
+        run = self.run_of("a", 2)
+        run.must("up")
+        self.lose(run, "w-1")
+        self.assertEqual(run.must("describe")["missing"], ["w-1"])
+        self.assertEqual(run.must("up")["started"], ["w-1"])
+        self.assertEqual(tags_of(self.instances(run)["w-1"])["baiwan:generation"], "2")
+        over = ("RunInstances", "IdempotentInstanceTerminated")
+        self.assertEqual(self.emulation.rules.refused, [over])
+
     def test_a_stopped_host_is_started_with_its_disk(self):
         run = self.run_of("a", 2)
         run.must("up")
@@ -272,6 +282,12 @@ class AskedFromControl(Case):
             self.assertEqual(host["ssh"][-1], "root@" + host["address"])
             self.assertIn("IdentityFile=/root/.ssh/id_ed25519", host["ssh"])
         self.assertEqual(answer["control"]["known_hosts"], answer["known_hosts"])
+        self.lose(self.run_, "w-0")
+        code, answer = self.ask("up")
+        self.assertEqual((code, answer.get("started")), (0, ["w-0"]), answer)
+        over = ("RunInstances", "IdempotentInstanceTerminated")
+        self.assertEqual(self.emulation.rules.refused, [over])
+        self.emulation.rules.refused.clear()
         # The operator's own folder does not know of this life, and takes it as it is.
         self.assertEqual(self.run_.must("up")["started"], [])
         self.assertEqual(len(self.instances(self.run_)), 3)

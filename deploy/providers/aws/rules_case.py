@@ -49,6 +49,8 @@ class Rules:
             asked = {k: v for k, v in parameters.items() if not k.startswith("X-Amz")}
             if token in self._tokens:
                 before, answer = self._tokens[token]
+                if action == "RunInstances" and self._over(answer):
+                    raise Refused("IdempotentInstanceTerminated", f"{token} was for one that has ended")
                 if before != asked:
                     raise Refused("IdempotentParameterMismatch", f"{token} was for another {action}")
                 return answer
@@ -58,6 +60,11 @@ class Rules:
         if token and answer[0] == 200:
             self._tokens[token] = asked, answer
         return answer
+
+    def _over(self, answer):
+        which = re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", answer[2])
+        found = self._ec2.describe_instances(InstanceIds=[i.decode() for i in which])["Reservations"]
+        return all(i["State"]["Name"] == "terminated" for r in found for i in r["Instances"])
 
     @staticmethod
     def _tags(action, parameters):
