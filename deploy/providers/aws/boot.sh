@@ -23,6 +23,8 @@ done < /etc/sysctl.d/90-baiwan.conf
 systemctl daemon-reexec
 
 if [ $# -gt 0 ]; then
+  # Its package starts it, for anybody and any torrent; the deployment starts one for its own.
+  systemctl mask opentracker.service
   # Hosts without a way out get them through the control host, which may itself just be starting.
   if [ -e /etc/apt/apt.conf.d/90-baiwan-proxy ]; then
     # The cache there reads http only; what it brings is signed.

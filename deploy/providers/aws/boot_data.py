@@ -19,7 +19,7 @@ CONTROL = {"ssh_key": "/root/.ssh/id_ed25519", "known_hosts": "/root/.ssh/known_
 SEAT_STATE = "/var/lib/baiwan/provider"
 PROXY_PORT = 3142
 EVERYWHERE = ("aria2", "ca-certificates", "rsync", "ethtool")
-OUTSIDE_ONLY = ("ansible-core", "python3-boto3", "apt-cacher-ng")
+OUTSIDE_ONLY = ("ansible-core", "python3-boto3", "apt-cacher-ng", "opentracker")
 _KERNEL = pathlib.Path(__file__).resolve().parent.parent.parent / "kernel.conf"
 _HERE = pathlib.Path(__file__).resolve().parent
 

@@ -18,11 +18,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "common"))
 sys.path.append(os.path.join(os.path.dirname(HERE), "netns"))
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(HERE)), "ansible"))
 
 import boot_case  # noqa: E402
 import boot_data  # noqa: E402
 import fleet_case  # noqa: E402
 import request as requests  # noqa: E402
+import swarm  # noqa: E402
 from fleet_case import wait_for  # noqa: E402
 from keys import Keys  # noqa: E402
 
@@ -74,6 +76,14 @@ class Booted(unittest.TestCase):
         self.assertTrue(calls[-1].endswith(" ".join(boot_data.EVERYWHERE)), calls[-1])
         proxy = self.must("w-0", "cat", "/etc/apt/apt.conf.d/90-baiwan-proxy")
         self.assertIn("http://10.0.1.11:3142", proxy)
+
+    def test_control_has_what_the_package_peer_to_peer_needs_and_no_tracker_of_its_own(self):
+        calls = self.must("control", "cat", "/tmp/calls").splitlines()
+        (*_, packages) = [c.split() for c in calls if c.startswith("apt-get") and " install " in c]
+        for tool in swarm.TOOLS:
+            self.assertIn({"aria2c": "aria2"}.get(tool, tool), packages)
+        first_packages = min(i for i, c in enumerate(calls) if c.startswith("apt-get"))
+        self.assertLess(calls.index("systemctl mask opentracker.service"), first_packages)
 
     def test_the_kernel_settings_hold_and_what_does_not_is_told(self):
         self.assertEqual(self.must("w-0", "cat", "/proc/sys/net/core/somaxconn"), "16384")
