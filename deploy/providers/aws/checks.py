@@ -57,11 +57,12 @@ def missing(request=None):
         facts.update(memory_mb=kind["MemoryInfo"]["SizeInMiB"], cpus=kind["VCpuInfo"]["DefaultVCpus"],
                      disk_mb=request.options.disk_gb << 10)  # fmt: skip
         chosen = image(cloud, request.options)
+        zone(cloud, request)
         found += _rights(cloud, request, chosen) + _quotas(cloud, request, facts["cpus"])
         found += _bucket(cloud, request.options.bucket) + _schedules(cloud, request)
         found += _owner(cloud, states.State(request.run, request.state))
     except (RequestError, ProviderError) as error:
-        found.append(_entry("image or type", str(error)))
+        found.append(_entry("image, type or zone", str(error)))
     return found, facts
 
 
@@ -141,7 +142,7 @@ def _used(cloud, request):
     return used
 
 
-# --- image and type: also before an `up` ----------------------------------------------------------
+# --- image, type and zone: also before an `up` ----------------------------------------------------
 
 
 def instance_type(cloud, options):
@@ -158,6 +159,25 @@ def instance_type(cloud, options):
         is_text = " and ".join(offered)
         raise RequestError(f"options.type: {options.type} is {is_text}, not {options.architecture}")
     return found[0]
+
+
+def zone(cloud, request):
+    """The one for all subnets: a zone need not offer every type, and EC2 does not look when it chooses."""
+    options = request.options
+    if there := inventory.listed(cloud, inventory.SUBNET, request.run):
+        return there[0]["AvailabilityZone"]
+    filters = [{"Name": "instance-type", "Values": [options.type]}]
+    found = cloud.pages("DescribeInstanceTypeOfferings", "InstanceTypeOfferings",
+                        LocationType="availability-zone", Filters=filters)  # fmt: skip
+    offered = sorted(o["Location"] for o in found)
+    # Others, such as local zones, have longer names: they are for who asks for one.
+    usual = [name for name in offered if name[:-1] == cloud.region]
+    if not usual and not options.zone:
+        raise RequestError(f"options.type: no zone of {cloud.region} offers {options.type}")
+    if options.zone and options.zone not in offered:
+        where = ", ".join(offered) or "nowhere"
+        raise RequestError(f"options.zone: {options.zone} has no {options.type}, which is in {where}")
+    return options.zone or usual[0]
 
 
 def image(cloud, options):

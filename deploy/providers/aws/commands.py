@@ -62,7 +62,7 @@ def up(document):
     _refuse_other_hosts(state.request(), request)
     owner.refuse_others(cloud, state)
     checks.instance_type(cloud, request.options)
-    image = checks.image(cloud, request.options)
+    image, zone = checks.image(cloud, request.options), checks.zone(cloud, request)
     state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with state.lock():
         if state.ending():
@@ -74,7 +74,7 @@ def up(document):
         state.keep_request(document)
         keys = Keys(request.run, state.keys)
         keys.make()
-        network = Network(cloud, request, fleet_id).ensure()
+        network = Network(cloud, request, fleet_id, zone).ensure()
         fleet = Fleet(cloud, request, state, keys, fleet_id)
         started, kept = fleet.start_missing(network, image)
         if request.options.scheduler_role:

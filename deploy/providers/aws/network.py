@@ -25,8 +25,9 @@ ANYWHERE = "0.0.0.0/0"
 
 
 class Network:
-    def __init__(self, cloud, request, fleet):
+    def __init__(self, cloud, request, fleet, zone):
         self._cloud, self._request, self._fleet = cloud, request, fleet
+        self._zone = zone  # all in one: no traffic between zones is paid
         self.vpc = ""
         self.subnets, self.groups = {}, {}
         self.placement_group = ""
@@ -78,15 +79,12 @@ class Network:
         wait_until(available, AVAILABLE_LIMIT_S, f"{operation} {which}")
 
     def _ensure_subnets(self):
-        zone = self._request.options.zone
         for name, block in sorted(self._request.subnets.items()):
-            where = {"AvailabilityZone": zone} if zone else {}
             subnet = self._ensure(inventory.SUBNET, f"subnet-{name}", VpcId=self.vpc,
-                                  CidrBlock=str(block), **where)  # fmt: skip
+                                  CidrBlock=str(block), AvailabilityZone=self._zone)  # fmt: skip
             if subnet["CidrBlock"] != str(block):
                 raise RequestError(f"network: {name} is {subnet['CidrBlock']}; take it down first")
             self.subnets[name] = subnet["SubnetId"]
-            zone = zone or subnet["AvailabilityZone"]  # all in one: no traffic between zones is paid
         self._wait_for("DescribeSubnets", "Subnets", SubnetIds=list(self.subnets.values()))
 
     # --- routes -----------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class Options:
     spot: bool = False
     placement_group: bool = False
     region: str = ""  # "": what the AWS chain of settings says
-    zone: str = ""  # "": EC2 chooses, once for all subnets
+    zone: str = ""  # "": the first that offers the type
     endpoint_url: str = ""  # for an emulation
     operator_cidr: str = ""
     bucket: str = ""

@@ -239,6 +239,29 @@ class Options(Case):
         self.assertEqual((self.things(run), self.emulation.rules.spots), ([], {}))
         self.nothing_refused()
 
+    def test_all_subnets_are_in_a_zone_that_has_the_type(self):
+        self.emulation.rules.offered = ["us-east-1-bos-1a", "us-east-1f"]
+        run = self.run_of("a", 1)
+        run.must("up")
+        subnets = self.ec2.describe_subnets(Filters=filter_of(run))["Subnets"]
+        self.assertEqual([s["AvailabilityZone"] for s in subnets], ["us-east-1f"] * 2)
+        self.emulation.rules.offered = ["us-east-1d", "us-east-1f"]
+        run.request["hosts"].append({"name": "w-9", "address": "10.0.2.99", "subnet": "workers"})
+        self.assertEqual(run.must("up")["started"], ["w-9"])
+        self.nothing_refused()
+
+    def test_a_type_that_no_zone_has_is_refused_before_anything_is_made(self):
+        self.emulation.rules.offered = ["us-east-1-bos-1a"]
+        for more, word in (({}, "options.type"), ({"zone": "us-east-1b"}, "options.zone")):
+            run = self.run_of("a", 1, **more)
+            (missing,) = run.must("check")["missing"]
+            self.assertIn(word, missing["why"])
+            self.assertEqual(run.call("up")[0], 2)
+            self.assertFalse(os.path.exists(run.request["state"]))
+            self.assertEqual(self.things(run), [])
+        run = self.run_of("a", 1, zone="us-east-1-bos-1a")
+        self.assertTrue(run.must("check")["ok"], "a local zone, for who asks for it")
+
     def test_only_control_is_given_the_runs_keys(self):
         run = self.run_of("a", 1)
         given = given_to(self.emulation, run)

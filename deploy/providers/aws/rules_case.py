@@ -23,6 +23,7 @@ class Rules:
         self._lock = threading.Lock()
         self.placements = {}  # name: the run; moto has none
         self.spots = {}  # request: the run; moto's are broken, as is its price history
+        self.offered = [f"{REGION}-bos-1a", *(f"{REGION}{letter}" for letter in "abcdf")]  # zones, any type
         self.refused = []  # (action, code): a provider that does all right causes none
 
     @property
@@ -102,6 +103,8 @@ class Rules:
             if instance["SubnetId"] == subnet["SubnetId"] and instance["PrivateIpAddress"] == address:
                 raise Refused("InvalidIPAddress.InUse", f"{address} is in use")
 
+        if subnet["AvailabilityZone"] not in self.offered:
+            raise Refused("Unsupported", f"{given['InstanceType']} is not supported in the zone of the subnet")
         if given.get("InstanceMarketOptions.MarketType") == "spot":
             self.spots[f"sir-{len(self.spots):08x}"] = _run_of(given)
 
@@ -116,6 +119,13 @@ class Rules:
             (found,) = self._ec2.describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
             self._known_types[name] = found["ProcessorInfo"]["SupportedArchitectures"]
         return self._known_types[name]
+
+    def _DescribeInstanceTypeOfferings(self, given):  # noqa: N802
+        if given.get("LocationType") != "availability-zone" or given.get("Filter.1.Name") != "instance-type":
+            raise Refused("Test.WholeRegion", "it says nothing of zones, or of every type")
+        items = "".join(f"<item><location>{zone}</location></item>" for zone in self.offered)
+        inner = f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>"
+        return _xml("DescribeInstanceTypeOfferings", inner)
 
     def _CreateSubnet(self, given):  # noqa: N802
         self._ec2.describe_vpcs(VpcIds=[given["VpcId"]])
