@@ -86,6 +86,24 @@ class Price(Case):
         self.assertEqual((answer["region"], answer["currency"]), ("us-east-1", "USD"))
         self.assertRegex(answer["as_of"], r"^\d{4}-\d\d-\d\d$")
 
+    def test_the_region_is_that_of_the_hosts_wherever_it_is_named(self):
+        run = self.run_of("a", 1)
+        run.must("price")
+        bare = {k: v for k, v in run.environment().items() if k != "AWS_REGION"}
+        settings = pathlib.Path(run.folder, "aws_settings")
+        settings.write_text("[profile far]\nregion = eu-west-1\n")
+        for named in (
+            {"AWS_REGION": "eu-west-1"},
+            {"AWS_DEFAULT_REGION": "eu-west-1"},
+            {"AWS_CONFIG_FILE": str(settings), "AWS_PROFILE": "far"},
+        ):
+            run.environment = lambda named=named: {**bare, **named}
+            code, answer, _ = run.call("price")
+            self.assertEqual(code, 2, named)
+            self.assertIn("eu-west-1", answer["error"])
+            self.assertIn("`refresh`", answer["error"])
+        run.environment = lambda: {**bare, "AWS_REGION": "us-east-1"}
+
     def test_a_fresh_list_is_fetched_written_and_used(self):
         run = self.run_of("a", 3, region="eu-central-1")
         code, answer, _ = run.call("price")

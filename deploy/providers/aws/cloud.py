@@ -56,6 +56,29 @@ def load_boto3():
     return boto3
 
 
+def _session(boto3, options):
+    import botocore.exceptions  # noqa: PLC0415: comes with boto3
+
+    # boto3 reads AWS_DEFAULT_REGION by itself, and not the name that other tools use too.
+    region = options.region or os.environ.get("AWS_REGION") or None
+    try:
+        return boto3.session.Session(region_name=region)
+    except botocore.exceptions.BotoCoreError as error:
+        raise ProviderError(str(error), command="aws settings") from None
+
+
+def region_of(options):
+    """Where a Cloud would be, or '' if nothing says so. Needs no credentials, nor boto3 where the region is
+    named outside of the files of the AWS chain."""
+    if named := options.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+        return named
+    try:
+        boto3 = load_boto3()
+    except ProviderError:
+        return ""
+    return _session(boto3, options).region_name or ""
+
+
 class Cloud:
     def __init__(self, options):
         self._boto3 = load_boto3()
@@ -78,12 +101,7 @@ class Cloud:
         self._config_of = {"s3": self._config.merge(
             botocore.config.Config(signature_version="s3v4", s3={"addressing_style": style}))}  # fmt: skip
         self._clients, self._lock = {}, threading.Lock()
-        try:
-            # boto3 reads AWS_DEFAULT_REGION by itself, and not the name that other tools use too.
-            region = options.region or os.environ.get("AWS_REGION") or None
-            self._session = self._boto3.session.Session(region_name=region)
-        except exceptions.BotoCoreError as error:
-            raise ProviderError(str(error), command="aws settings") from None
+        self._session = _session(self._boto3, options)
         self.region = self._session.region_name
         if not self.region:
             raise ProviderError("no region: set options.region or AWS_REGION", command="aws settings")

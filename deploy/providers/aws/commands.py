@@ -15,7 +15,7 @@ import schedules
 import states
 import tags
 import teardown
-from cloud import Cloud, NoCredentials
+from cloud import Cloud, NoCredentials, region_of
 from errors import ProviderError, RequestError
 from hosts import Fleet
 from keys import Keys
@@ -34,7 +34,7 @@ def check(document):
 
 def price(document):
     request = requests.parse(states.seated(document))
-    return prices.price(request, request.options.region)
+    return prices.price(request, region_of(request.options))
 
 
 def refresh(document):

@@ -32,7 +32,7 @@ def price(request, region=""):
     prices, options = load(request.options), request.options
     if region and region != prices["region"]:
         mend = "ask `refresh` for another into options.prices"
-        raise RequestError(f"options.region: the price list is for {prices['region']}, {mend}")
+        raise RequestError(f"options.region: {region}, and the price list is for {prices['region']}; {mend}")
     if options.type not in prices["types"]:
         known = ", ".join(sorted(prices["types"]))
         raise RequestError(f"options.type: the price list has no {options.type}, only {known}")
