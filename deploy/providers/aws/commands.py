@@ -78,8 +78,10 @@ def up(document):
         fleet = Fleet(cloud, request, state, keys, fleet_id)
         started, kept = fleet.start_missing(network, image)
         if request.options.scheduler_role:
-            schedules.ensure(cloud, request, fleet_id)
+            schedules.ensure(cloud, request, fleet_id, all_listed=False)
         fleet.wait_running()
+        if request.options.scheduler_role:
+            schedules.ensure(cloud, request, fleet_id, all_listed=True)
         warnings = fleet.wait_ready()
         for text in warnings:
             event("warning", "", text)

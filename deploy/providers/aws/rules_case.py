@@ -4,6 +4,7 @@ import base64
 import ipaddress
 import re
 import threading
+from xml.etree import ElementTree
 
 WITH_TOKEN = ("RunInstances", "CreateRouteTable", "CreateVpcEndpoint")
 WITHOUT_TAGS = ("CreateRoute",)
@@ -24,6 +25,7 @@ class Rules:
         self.placements = {}  # name: the run; moto has none
         self.spots = {}  # request: the run; moto's are broken, as is its price history
         self.offered = [f"{REGION}-bos-1a", *(f"{REGION}{letter}" for letter in "abcdf")]  # zones, any type
+        self.late = {}  # {host: how often its instance is left out of what is listed}
         self.refused = []  # (action, code): a provider that does all right causes none
 
     @property
@@ -58,6 +60,8 @@ class Rules:
         check = getattr(self, f"_{action}", None)
         own = check(parameters) if check else None  # some calls moto does not know at all
         answer = own or perform()
+        if action == "DescribeInstances":
+            answer = self._seen(answer)
         if token and answer[0] == 200:
             self._tokens[token] = asked, answer
         return answer
@@ -66,6 +70,18 @@ class Rules:
         which = re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", answer[2])
         found = self._ec2.describe_instances(InstanceIds=[i.decode() for i in which])["Reservations"]
         return all(i["State"]["Name"] == "terminated" for r in found for i in r["Instances"])
+
+    def _seen(self, answer):
+        """Without the instances of hosts that are not yet to be seen."""
+        root = ElementTree.fromstring(answer[2])
+        for parent in root.findall("{*}reservationSet"):
+            for one in list(parent):
+                texts = {node.text for node in one.iter()}
+                hidden = [h for h, looks in self.late.items() if looks and h in texts]
+                for host in hidden:
+                    self.late[host] -= 1
+                    parent.remove(one)
+        return (*answer[:2], ElementTree.tostring(root))
 
     @staticmethod
     def _tags(action, parameters):

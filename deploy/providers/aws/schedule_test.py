@@ -53,6 +53,18 @@ class Schedules(Case):
         self.assertEqual(set(self.emulation.schedules.actions), {"ListSchedules"}, "they are there")
         self.nothing_refused()
 
+    def test_an_instance_that_is_not_at_once_listed_has_one_too(self):
+        run = self.run_of("s", 2, scheduler_role=ROLE)
+        self.emulation.rules.late = {"w-0": 1}
+        run.must("up")
+        self.assertEqual(self.emulation.rules.late, {"w-0": 0})
+        self.assertEqual(self.names(), self.expected(run))
+        self.emulation.schedules.actions.clear()
+        self.emulation.rules.late = {"w-1": 2}  # for the one that starts what is missing, and the next
+        self.assertEqual(run.must("up")["missing"], [])
+        self.assertNotIn("DeleteSchedule", self.emulation.schedules.actions)
+        self.nothing_refused()
+
     def test_a_new_life_has_one_and_a_former_has_none(self):
         run = self.run_of("s", 2, scheduler_role=ROLE)
         run.must("up")

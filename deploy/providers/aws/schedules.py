@@ -26,8 +26,9 @@ def prefix_of(run):
     return f"baiwan.{run}."
 
 
-def ensure(cloud, request, fleet):
-    """One for every instance that lives, and no other."""
+def ensure(cloud, request, fleet, all_listed):
+    """One for every instance that lives, and no other. `all_listed`: whether every instance of the run can be
+    seen already, so that a schedule without one is over."""
     found = inventory.instances(cloud, request.run)
     living = {prefix_of(request.run) + i["InstanceId"]: i for i in found
               if inventory.state(i) not in inventory.GONE}  # fmt: skip
@@ -37,7 +38,7 @@ def ensure(cloud, request, fleet):
         event("schedules", "", f"{len(new)} instances will be terminated after their deadline")
     with concurrent.futures.ThreadPoolExecutor(max_workers=AT_A_TIME) as pool:
         list(pool.map(lambda name: _make(cloud, request, fleet, name, living[name]), new))
-    for name in sorted(there - set(living)):
+    for name in sorted(there - set(living)) if all_listed else []:
         _delete(cloud, name)
 
 
