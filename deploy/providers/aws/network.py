@@ -8,6 +8,7 @@ may be done again and again, also after an interruption at any point.
   group "outside": ssh in from the operator's addresses; the way out is open
 """
 
+import ipaddress
 import json
 import time
 
@@ -159,7 +160,7 @@ class Network:
             leaving.append({**_tcp(443), "PrefixListIds": [{"PrefixListId": self._s3_prefixes()}]})
         self._rules(members, [within], leaving)
         if self._request.outside:
-            operator = self._request.options.operator_cidr
+            operator = str(ipaddress.IPv4Network(self._request.options.operator_cidr))  # EC2 wants the /32 too
             door = self._group("outside", "ssh from the operator, and the way out")
             self._rules(door, [{**_tcp(22), "IpRanges": [{"CidrIp": operator}]}],
                         [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": ANYWHERE}]}])  # fmt: skip

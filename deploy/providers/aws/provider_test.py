@@ -79,6 +79,19 @@ class OneRun(Case):
         self.assertEqual([r["CidrIp"] for p in groups[0]["IpPermissions"] for r in p["IpRanges"]],
                          ["198.51.100.0/24"])  # fmt: skip
 
+    def test_the_operators_address_may_be_one_without_a_prefix(self):
+        run = self.run_of("a", 1, operator_cidr="198.51.100.7")
+        run.must("up")
+        groups = self.ec2.describe_security_groups(
+            Filters=filter_of(run, "group-outside"))["SecurityGroups"]  # fmt: skip
+        self.assertEqual([r["CidrIp"] for p in groups[0]["IpPermissions"] for r in p["IpRanges"]],
+                         ["198.51.100.7/32"])  # fmt: skip
+        before = len(self.emulation.actions)
+        run.must("up")
+        changes = [a for a in self.emulation.actions[before:] if "SecurityGroup" in a and "Describe" not in a]
+        self.assertEqual(changes, [])
+        self.nothing_refused()
+
     def test_a_lost_host_is_seen_and_made_again(self):
         run = self.run_of("a", 2)
         run.must("up")

@@ -143,6 +143,11 @@ class Rules:
         inner = f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>"
         return _xml("DescribeInstanceTypeOfferings", inner)
 
+    def _AuthorizeSecurityGroupIngress(self, given):  # noqa: N802
+        for key, block in given.items():
+            if key.endswith(".CidrIp") and "/" not in block:
+                raise Refused("InvalidParameterValue", f"CIDR block {block} is malformed")
+
     def _CreateSubnet(self, given):  # noqa: N802
         self._ec2.describe_vpcs(VpcIds=[given["VpcId"]])
 
