@@ -52,6 +52,26 @@ class Interrupted(Case):
                 self.assertEqual(run.must("down")["removed"], [])
                 self.nothing_refused()
 
+    def test_down_ends_an_instance_that_is_seen_late(self):
+        run = self.run_of("l", 2)
+        run.must("up")
+        self.emulation.rules.late = {"w-0": 1}
+        code, answer, _ = run.call("down", changed={"teardown.RELEASE_LIMIT_S": 10})
+        self.assertEqual((code, len(answer.get("removed", []))), (0, 3 + 8), answer)
+        self.assertEqual(self.things(run), [])
+        self.assertEqual(self.emulation.rules.late, {"w-0": 0})
+
+    def test_what_an_instance_that_is_never_seen_holds_is_told(self):
+        run = self.run_of("n", 1)
+        run.must("up")
+        held = self.instances(run)["w-0"]
+        self.emulation.rules.late = {"w-0": 1000}
+        code, answer, _ = run.call("down", changed={"teardown.RELEASE_LIMIT_S": 2})
+        self.assertEqual(code, 1)
+        self.assertIn("left over: ", answer["error"])
+        self.assertIn(held["VpcId"], answer["error"])
+        self.emulation.rules.late = {}
+
     def test_up_after_a_killed_down_begins_anew(self):
         run = self.run_of("d", 2)
         for number in (5, 14, 22, 30):

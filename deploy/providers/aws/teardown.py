@@ -8,7 +8,7 @@ import time
 
 import inventory
 import tags
-from cloud import CallError
+from cloud import CallError, NoCredentials
 from errors import ProviderError
 from progress import event, wait_until
 
@@ -94,7 +94,7 @@ class Teardown:
                 self._empty(group)
         if kind in (inventory.INTERFACE, inventory.VOLUME):
             what = f"the release of each {kind.name}"
-            wait_until(lambda: not self._held(kind), RELEASE_LIMIT_S, what, PAUSE_S)
+            wait_until(lambda: self._released(kind), RELEASE_LIMIT_S, what, PAUSE_S)
             found = inventory.listed(self._cloud, kind, self._run)
         for thing in found:
             if kind is inventory.GATEWAY:
@@ -106,10 +106,11 @@ class Teardown:
             wait_until(lambda: not inventory.listed(self._cloud, kind, self._run),
                        RELEASE_LIMIT_S, "the end of the endpoint", PAUSE_S)  # fmt: skip
 
-    def _held(self, kind):
-        """Still at an instance, with which it goes away."""
+    def _released(self, kind):
+        """None is still at an instance, with which it goes away. Which may be one that was seen late."""
+        self._instances()
         things = inventory.listed(self._cloud, kind, self._run)
-        return [t for t in things if (t.get("Status") or t.get("State")) == "in-use"]
+        return not [t for t in things if (t.get("Status") or t.get("State")) == "in-use"]
 
     def _empty(self, group):
         """Groups that name each other, or themselves, hold each other."""
@@ -154,7 +155,16 @@ class Teardown:
                     return False
                 if error.code not in _NOT_YET or time.monotonic() > end:
                     raise
+                self._instances()  # one that was seen late
                 time.sleep(PAUSE_S)
+
+
+def _left_after(error, teardown):
+    """What is left is to be told, and the reason even if that cannot be."""
+    try:
+        return teardown.left()
+    except ProviderError:
+        raise error from None
 
 
 def take_down(cloud, run):
@@ -163,8 +173,7 @@ def take_down(cloud, run):
     try:
         left = teardown.everything()
     except ProviderError as error:
-        left = [] if not isinstance(error, CallError) else teardown.left()
-        if not left:
+        if isinstance(error, NoCredentials) or not (left := _left_after(error, teardown)):
             raise
         raise ProviderError(f"{error}; left over: {'; '.join(left)}", command="down") from None
     if left:
