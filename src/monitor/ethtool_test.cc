@@ -49,7 +49,7 @@ struct FakeDriver {
     ++asked_for_them;
     if (*static_cast<std::uint32_t*>(command) == ETHTOOL_GSTRINGS) {
       static_cast<ethtool_gstrings*>(command)->len = has;
-      for (std::uint32_t i = 0; i < has; ++i) {
+      for (std::size_t i = 0; i < has; ++i) {
         std::memcpy(bytes + sizeof(ethtool_gstrings) + i * ETH_GSTRING_LEN, "name", 5);
       }
       return true;
