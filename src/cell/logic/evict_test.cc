@@ -3,6 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cell/logic/logic.h"
 #include "cell/testing/strict.h"
@@ -15,61 +20,114 @@ namespace {
 constexpr std::uint32_t kUsers = 60;
 constexpr Seq kMessages = 20;  // of each user, to the next one
 
-TEST(EvictTest, AUserWhoIsEvictedInTheCommitOfACheckpointIsThereWhenTheNextMessageComes) {
-  auto loop = std::move(*net::RealLoop::Create({}));
-  Rng rng(1);
-  Budget budget(16 << 20);
-  budget.ChargeAlways(Account::kUsers, budget.soft_limit() + 1);  // every resident is one too many
+// Keeps what clients are told.
+class Hears final : public ClientPort {
+ public:
+  void ToClient(SessionId, const wire::ServerFrame& frame) override { frames.push_back(frame); }
+  std::vector<wire::ServerFrame> frames;
+};
+
+class EvictTest : public ::testing::Test {
+ protected:
+  // Everybody is a friend of his two neighbours.
+  void Start(std::uint32_t users, const LogicOptions& options = {},
+             const store::StoreOptions& store_options = {}) {
+    users_ = users;
+    kv = std::move(*store::OpenMemoryKv(disk, {}, loop.get()));
+    store::RecoveryReport report;
+    store = std::move(*store::Store::Open(*kv, 0, store_options, &report));
+    std::vector<std::pair<PartitionId, wire::UserRecord>> records;
+    for (std::uint32_t i = 0; i < users; ++i) {
+      wire::UserRecord record;
+      record.user = User(i);
+      for (const std::uint32_t j : {i + 1, i + users - 1}) {
+        record.friends.push_back({User(j), 0, 0, 0, 0});
+      }
+      std::sort(record.friends.begin(), record.friends.end(),
+                [](const auto& a, const auto& b) { return a.id < b.id; });
+      records.emplace_back(table.PartitionOf(record.user), record);
+    }
+    ASSERT_EQ(store->ImportNow(records), store::StoreError{});
+    logic = std::make_unique<Logic>(node, options, table, *store);
+    logic->Start();
+  }
+  UserId User(std::uint32_t i) const { return layout.UserAt(0, i % users_); }
+  bool RunUntil(const std::function<bool()>& done) {
+    const Nanos until = SystemClock().Monotonic() + 20 * kSecond;
+    while (!done() && SystemClock().Monotonic() < until) loop->RunOnce(kMillisecond);
+    return done();
+  }
+  void Connect(ClientPort& client, SessionId session, std::uint32_t user) {
+    wire::ClientFrame frame;
+    frame.mutable_connect()->set_user(User(user));
+    logic->FromClient(client, session, User(user), frame);
+  }
+  // With the session's own frame if there is no request id.
+  void Submit(ClientPort& client, SessionId session, std::uint32_t user, Seq send_id,
+              std::uint32_t to, const std::string& body, std::uint64_t request_id) {
+    wire::ClientFrame frame;
+    frame.set_request_id(request_id);
+    frame.set_reply_when(wire::REPLY_TAKEN);
+    wire::Submit* submit = frame.add_submits();
+    submit->set_send_id(send_id);
+    submit->set_friend_(User(to));
+    submit->set_body(body);
+    logic->FromClient(client, session, User(user), frame);
+  }
+  // Others leave no memory for any resident.
+  void FillBudget() { budget.ChargeAlways(Account::kLinks, budget.soft_limit() + 1); }
+
+  std::unique_ptr<net::RealLoop> loop = std::move(*net::RealLoop::Create({}));
+  Rng rng{1};
+  Budget budget{16 << 20};
   Unlucky fatal;
   NodeContext node{*loop, loop->transport(), loop->clock(), rng, budget, fatal, NoLog()};
   placement::PlacementTable table{1};
-  const placement::UserLayout layout(1, placement::kDefaultPartitions);
+  const placement::UserLayout layout{1, placement::kDefaultPartitions};
   store::MemoryDisk disk;
-  auto kv = std::move(*store::OpenMemoryKv(disk, {}, loop.get()));
-  store::RecoveryReport report;
+  std::unique_ptr<store::Kv> kv;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<Logic> logic;
+
+ private:
+  std::uint32_t users_ = 1;
+};
+
+TEST_F(EvictTest, AUserWhoIsEvictedInTheCommitOfACheckpointIsThereWhenTheNextMessageComes) {
+  FillBudget();
   store::StoreOptions store_options;
   store_options.checkpoint_bytes = 1;  // one is always due
-  auto store = std::move(*store::Store::Open(*kv, 0, store_options, &report));
-  std::vector<std::pair<PartitionId, wire::UserRecord>> users;
-  for (std::uint32_t i = 0; i < kUsers; ++i) {
-    wire::UserRecord record;
-    record.user = layout.UserAt(0, i);
-    for (const std::uint32_t j : {i + 1, i + kUsers - 1}) {
-      record.friends.push_back({layout.UserAt(0, j % kUsers), 0, 0, 0, 0});
-    }
-    std::sort(record.friends.begin(), record.friends.end(),
-              [](const auto& a, const auto& b) { return a.id < b.id; });
-    users.emplace_back(table.PartitionOf(record.user), record);
-  }
-  ASSERT_EQ(store->ImportNow(users), store::StoreError{});
-  Logic logic(node, {}, table, *store);
-  logic.Start();
+  ASSERT_NO_FATAL_FAILURE(Start(kUsers, {}, store_options));
   Nobody clients;
   for (Seq s = 1; s <= kMessages; ++s) {
     for (std::uint32_t i = 0; i < kUsers; ++i) {
-      wire::ClientFrame frame;
-      frame.set_request_id(s);
-      frame.set_reply_when(wire::REPLY_TAKEN);
-      wire::Submit* submit = frame.add_submits();
-      submit->set_send_id(s);
-      submit->set_friend_(layout.UserAt(0, (i + 1) % kUsers));
-      submit->set_body(std::to_string(s));
-      logic.FromClient(clients, 1, layout.UserAt(0, i), frame);
+      Submit(clients, 1, i, s, i + 1, std::to_string(s), s);
       loop->RunOnce(0);
     }
   }
-  const LogicCounters& c = logic.counters();
+  const LogicCounters& c = logic->counters();
   const std::uint64_t all = kUsers * kMessages;
-  const Nanos until = SystemClock().Monotonic() + 20 * kSecond;
-  while ((c.acknowledged < all || !logic.AtRest()) && SystemClock().Monotonic() < until) {
-    loop->RunOnce(kMillisecond);
-  }
+  RunUntil([&] { return c.acknowledged >= all && logic->AtRest(); });
   EXPECT_EQ(c.stored, all);
   EXPECT_EQ(c.delivered, all);
   EXPECT_EQ(c.acknowledged, all);
   // Or nothing of this was tried.
   EXPECT_GT(c.evictions, all / 2);
   EXPECT_GT(c.snapshots, all / 2);
+}
+
+// What a turn has to tell is told at its end, from the user himself.
+TEST_F(EvictTest, AUserWhomATurnHasStillToTellSomethingIsNotDroppedInIt) {
+  ASSERT_NO_FATAL_FAILURE(Start(kUsers));
+  Hears client;
+  Connect(client, 1, 0);
+  ASSERT_TRUE(RunUntil([&] { return !client.frames.empty(); }));
+  FillBudget();
+  Submit(client, 1, 0, 1, 5, "for a stranger", 0);  // refused at the end of the turn …
+  logic->SessionClosed(client, 1, User(0));         // … when nobody is connected any more
+  loop->RunOnce(0);
+  EXPECT_EQ(logic->resident_users(), 1u);
+  EXPECT_TRUE(RunUntil([&] { return logic->resident_users() == 0; }));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace baiwan::cell {
 
 using wire::CommitBatch;
@@ -196,12 +198,20 @@ void Logic::FinishSnapshots() {
       RestoreMore(record.user);
     } else if (r->evicting) {
       r->evicting = false;
-      const bool untouched = r->sessions.empty() && r->waiters.empty() &&
-                             r->user.last_batch() != open_->number() && !r->refilling;
-      if (untouched) Drop(*r);
+      if (MayDrop(*r)) Drop(*r);
     }
   }
   snapshotted_.clear();
+}
+
+bool Logic::MayDrop(const Resident& r) const {
+  const std::uint64_t oldest = under_way_ != nullptr ? under_way_->number() : open_->number();
+  return Idle(r) && !r.told && !r.by_change.is_linked() && r.user.last_batch() < oldest;
+}
+
+bool Logic::Idle(const Resident& r) const {
+  return r.sessions.empty() && r.waiters.empty() && !r.user.pending() &&
+         r.user.idle(open_->number()) && !r.refilling && !r.evicting && !r.rewound;
 }
 
 void Logic::Evict() {
@@ -209,13 +219,12 @@ void Logic::Evict() {
   auto it = residents_.by_use.begin();
   while (it != residents_.by_use.end() && looked++ < kEvictLook && node_.budget.over_soft()) {
     Resident& r = *it++;
-    const bool busy = !r.sessions.empty() || !r.waiters.empty() || r.user.pending() ||
-                      r.user.reorder_bytes() > 0 || r.refilling || r.evicting || r.rewound;
-    if (busy || !r.user.idle(open_->number())) continue;
-    ++counters_.evictions;
-    if (!r.by_change.is_linked() && r.user.last_batch() != open_->number()) {
+    if (!Idle(r)) continue;
+    if (MayDrop(r)) {
+      ++counters_.evictions;
       Drop(r);
-    } else {
+    } else if (r.by_change.is_linked()) {
+      ++counters_.evictions;
       r.evicting = true;
       Snapshot(r);
     }
@@ -233,6 +242,7 @@ void Logic::Recharge(Resident& r) {
 }
 
 void Logic::Drop(Resident& r) {
+  CHECK(MayDrop(r), "nothing refers to a user that is dropped, and the store says all of him");
   node_.budget.Release(Account::kUsers, r.charged);
   residents_.Erase(r);
 }

@@ -142,6 +142,11 @@ class Logic final : public LogicPort,
   void Snapshot(Resident& r);
   void FinishSnapshots();
   void Changed(Resident& r);
+  // The one rule for who may go: nothing waits for this user, nothing that is gathered for this
+  // turn or a commit points to him, and what is durable says all of him.
+  bool MayDrop(const Resident& r) const;
+  // Nobody is connected as this user and nothing of his is on its way: a snapshot would say all.
+  bool Idle(const Resident& r) const;
   void Evict();
   void Recharge(Resident& r);
   void Drop(Resident& r);
