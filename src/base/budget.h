@@ -1,7 +1,9 @@
 // The memory budget of one process: every queue, window and cache charges an account of it.
 //
 // At the soft limit the owner of an account should shed and evict; at the hard limit Charge refuses
-// and the caller answers 503 or waits. Release what was charged, exactly.
+// and the caller answers 503 or waits. An account also has a share of its own, so that connections
+// that do not read, or messages that wait for others, leave memory for everything else: half of all
+// for connections, an eighth for reorder, all for the rest. Release what was charged, exactly.
 //
 // Threads: counters are atomic, so that the loops of a process share one budget. Failure: Charge
 // returns false and charges nothing.
@@ -24,13 +26,11 @@ class Budget {
   explicit Budget(std::uint64_t hard_limit) : hard_(hard_limit), soft_(hard_limit / 5 * 4) {}
 
   bool Charge(Account account, std::uint64_t bytes) {
-    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > hard_) {
-      used_.fetch_sub(bytes, std::memory_order_relaxed);
-      refused_.fetch_add(1, std::memory_order_relaxed);
-      return false;
-    }
-    by_account_[Index(account)].fetch_add(bytes, std::memory_order_relaxed);
-    return true;
+    ChargeAlways(account, bytes);
+    if (used() <= hard_ && used(account) <= limit(account)) return true;
+    Release(account, bytes);
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return false;
   }
   // For what has to be remembered whatever the limit says (it was durable before it was here).
   void ChargeAlways(Account account, std::uint64_t bytes) {
@@ -43,6 +43,17 @@ class Budget {
   }
 
   bool over_soft() const { return used() > soft_; }
+  bool full() const { return used() >= hard_; }
+  // The share of one account.
+  std::uint64_t limit(Account account) const {
+    return account == Account::kConnections ? hard_ / 2
+           : account == Account::kReorder   ? hard_ / 8
+                                            : hard_;
+  }
+  // Whether who holds much of this account should let go of it.
+  bool pressed(Account account) const {
+    return over_soft() || used(account) > limit(account) / 5 * 4;
+  }
   std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
   std::uint64_t used(Account account) const {
     return by_account_[Index(account)].load(std::memory_order_relaxed);

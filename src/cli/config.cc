@@ -63,6 +63,10 @@ void RoleKeys(ConfigSchema& s) {
   s.Bytes("logic.window_bytes", 256 * kKiB, "Bodies of a user taken and not yet stored.", kKiB,
           64 * kMiB);
   s.Bytes("logic.max_body", 64 * kKiB, "One message.", 1, kMiB);
+  s.Duration("logic.reorder_timeout", 60 * kSecond,
+             "A message that comes before its turn waits this long for those before it, and at "
+             "most half as long again.",
+             kSecond, 3600 * kSecond);
   s.Int("logic.max_unacked", 16'384, "Messages of a user that no friend has acknowledged.", 1,
         1'000'000);
   s.Int("logic.max_devices", 8, "Connections of one user.", 1, 1024);
@@ -212,6 +216,7 @@ cell::HostOptions HostOptionsOf(const Config& config) {
   l.max_devices = number("logic.max_devices");
   l.max_loads = number("logic.max_loads");
   l.path_credit = config.bytes("logic.path_credit");
+  l.reorder_timeout = config.duration("logic.reorder_timeout");
   l.audit_interval = config.duration("logic.audit_interval");
   l.disk_reserve.bytes = config.bytes("store.disk_reserve");
   l.disk_reserve.percent = number("store.disk_reserve_percent");

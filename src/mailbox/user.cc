@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kCompactFrom = 64;  // not worth it below
 constexpr std::uint32_t kFetchWhole = 64;
 constexpr std::size_t kCacheLine = 64;
-constexpr std::size_t kKeepPending = 8;   // capacity that a user with nothing pending keeps
+constexpr std::size_t kKeepPending = 8;  // capacity that a user with nothing pending keeps
 
 }  // namespace
 
@@ -31,6 +31,8 @@ const char* Message(Refused refused) {
       return "the body is over the limit";
     case Refused::kWindow:
       return "the send id is beyond the window";
+    case Refused::kNoMemory:
+      return "there is no memory for messages that come before their turn";
     case Refused::kOutboxFull:
       return "too many messages wait for a friend's acknowledgement";
     case Refused::kConflict:
@@ -124,9 +126,10 @@ SubmitResult User::Submit(const Submission& s, std::uint64_t now_ms, const Limit
     DrainReorder(now_ms, batch);
     return {};
   }
+  if (!limits.may_wait) return refuse(Refused::kNoMemory);
   if (waiting_ == nullptr) waiting_ = std::make_unique<Waiting>();
   waiting_->reorder.emplace(s.send_id,
-                            Buffered{s.receiver, s.checksum, s.is_void, std::string(s.body)});
+                            Buffered{s.receiver, s.checksum, s.is_void, 0, std::string(s.body)});
   waiting_->reorder_bytes += s.body.size();
   return {};
 }
@@ -178,6 +181,29 @@ void User::DrainReorder(std::uint64_t now_ms, CommitBatch& batch) {
     waiting_->reorder_bytes -= b.body.size();
     Append({node.key(), b.receiver, b.body, b.checksum, b.is_void}, now_ms, batch);
   }
+  DropWaitingIfEmpty();
+}
+
+bool User::AgeReorder() {
+  if (waiting_ == nullptr) return false;
+  auto& reorder = waiting_->reorder;
+  for (auto it = reorder.begin(); it != reorder.end();) {
+    if (it->second.age++ < 2) {
+      ++it;
+      continue;
+    }
+    waiting_->reorder_bytes -= it->second.body.size();
+    it = reorder.erase(it);
+  }
+  const bool left = !reorder.empty();
+  DropWaitingIfEmpty();
+  return left;
+}
+
+void User::DropReorder() {
+  if (waiting_ == nullptr) return;
+  waiting_->reorder.clear();
+  waiting_->reorder_bytes = 0;
   DropWaitingIfEmpty();
 }
 
@@ -450,8 +476,7 @@ std::size_t User::memory() const {
   std::size_t bytes =
       sizeof(User) + friend_count_ * sizeof(Friend) + pending_.capacity() * sizeof(Pending);
   if (waiting_ != nullptr) {
-    bytes += sizeof(Waiting) + waiting_->holds.capacity() * sizeof(Hold) + waiting_->reorder_bytes +
-             waiting_->reorder.size() * 96;
+    bytes += sizeof(Waiting) + waiting_->holds.capacity() * sizeof(Hold);
   }
   return bytes;
 }

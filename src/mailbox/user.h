@@ -39,6 +39,7 @@ struct Limits {
   std::uint32_t window_bytes = 256 << 10;  // bodies that are taken and not yet durable
   std::uint32_t max_body = 64 << 10;       // bytes
   std::uint32_t max_unacked = 16 << 10;    // messages sent that no friend has acknowledged
+  bool may_wait = true;  // whether there is memory for what has to wait for its number
 };
 
 enum class Refused : std::uint8_t {
@@ -47,6 +48,7 @@ enum class Refused : std::uint8_t {
   kNotFriend,
   kBodyTooLarge,
   kWindow,        // beyond window_end(), or window_bytes are full
+  kNoMemory,      // it would have to wait for its number, and may not (Limits::may_wait)
   kOutboxFull,    // max_unacked
   kConflict,      // that number is bound to other content
   kPairDiverged,  // the friend's store disagrees with ours; see the alarm
@@ -135,6 +137,11 @@ class User {
   // --- from this user's clients
   SubmitResult Submit(const Submission& submission, std::uint64_t now_ms, const Limits& limits,
                       wire::CommitBatch& batch);
+  // What waits for its number is not acknowledged, so its client still has it and it may go again.
+  // To be called at a steady beat: what was here at two calls before goes. True if something waits
+  // still.
+  bool AgeReorder();
+  void DropReorder();
   // For kAskOutbox: whether the stored message is what was submitted again.
   static bool SameAsStored(const wire::Message& stored, const Submission& submission);
   // Moves ClientReceiveId up, at most to the durable ReceiveId; never down.
@@ -192,8 +199,14 @@ class User {
   // Messages that Refill has forwarded a second time since the last call.
   std::uint32_t TakeResent() { return std::exchange(resent_, 0); }
   std::size_t reorder_bytes() const { return waiting_ ? waiting_->reorder_bytes : 0; }
-  // Bytes of memory, roughly, the reorder buffer included.
+  std::size_t reorder_count() const { return waiting_ ? waiting_->reorder.size() : 0; }
+  // Bytes of memory, roughly: without the reorder buffer, and of that.
   std::size_t memory() const;
+  std::size_t reorder_memory() const {
+    return waiting_ ? waiting_->reorder_bytes + waiting_->reorder.size() * kWaitingBytes : 0;
+  }
+  // What a message that waits for its number takes beside its body.
+  static constexpr std::size_t kWaitingBytes = 160;
   void* context = nullptr;  // the owner's
 
  private:
@@ -240,6 +253,7 @@ class User {
     UserId receiver;
     std::uint32_t checksum;
     bool is_void;
+    std::uint8_t age;  // calls of AgeReorder that it has seen
     std::string body;
   };
   // What only few users have at a time.

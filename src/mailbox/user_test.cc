@@ -394,5 +394,49 @@ TEST(UserTest, AUserWithThirtyFriendsTakesLessThanOneKibibyte) {
   EXPECT_LT(u.user->memory(), 1024u);
 }
 
+TEST(UserReorder, WhatWaitsForItsNumberGoesAtTheThirdCall) {
+  OneUser u;
+  u.Submit(3, 2, "three");
+  EXPECT_TRUE(u.user->AgeReorder());
+  u.Submit(4, 2, "four");
+  EXPECT_TRUE(u.user->AgeReorder());
+  EXPECT_EQ(u.user->reorder_count(), 2u);
+  EXPECT_TRUE(u.user->AgeReorder());
+  EXPECT_EQ(u.user->reorder_count(), 1u);
+  EXPECT_EQ(u.user->reorder_bytes(), 4u);
+  EXPECT_FALSE(u.user->AgeReorder());
+  EXPECT_EQ(u.user->reorder_memory(), 0u);
+  // Their numbers are free again, also for something else.
+  EXPECT_EQ(u.Submit(3, 3, "another").what, Submitted::kTaken);
+  u.Submit(1, 2, "one");
+  u.Submit(2, 2, "two");
+  u.Commit();
+  EXPECT_EQ(u.user->counters().send_id, 3u);
+}
+
+TEST(UserReorder, AllThatWaitsForItsNumberCanBeDropped) {
+  OneUser u;
+  for (Seq s = 2; s <= 5; ++s) u.Submit(s, 2, "x");
+  EXPECT_GT(u.user->reorder_memory(), 4u);
+  u.user->DropReorder();
+  EXPECT_EQ(u.user->reorder_memory(), 0u);
+  EXPECT_TRUE(u.user->idle(1));
+  u.Submit(1, 2, "one");
+  u.Commit();
+  EXPECT_EQ(u.user->counters().send_id, 1u);
+}
+
+TEST(UserReorder, WithoutMemoryOnlyTheNextInOrderIsTaken) {
+  OneUser u;
+  u.Submit(3, 2, "three");
+  u.limits.may_wait = false;
+  EXPECT_EQ(u.Submit(4, 2, "four").why, Refused::kNoMemory);
+  EXPECT_EQ(u.Submit(3, 2, "three").what, Submitted::kRepeat);
+  EXPECT_EQ(u.Submit(3, 2, "other").why, Refused::kConflict);
+  EXPECT_EQ(u.Submit(1, 2, "one").what, Submitted::kTaken);
+  EXPECT_EQ(u.Submit(2, 2, "two").what, Submitted::kTaken);
+  EXPECT_EQ(u.user->applied_send_id(), 3u);
+}
+
 }  // namespace
 }  // namespace baiwan::mailbox

@@ -30,6 +30,8 @@ wire::Reason ReasonOf(mailbox::Refused refused) {
       return wire::REASON_BODY_TOO_LARGE;
     case mailbox::Refused::kWindow:
       return wire::REASON_WINDOW;
+    case mailbox::Refused::kNoMemory:
+      return wire::REASON_OVERLOADED;
     case mailbox::Refused::kOutboxFull:
       return wire::REASON_OUTBOX_FULL;
     case mailbox::Refused::kConflict:
@@ -140,6 +142,9 @@ void Logic::OnConnect(Resident& r, ClientPort& from, SessionId session,
     return CloseSession(from, session, kPolicy, "a device's name has at most 64 bytes");
   }
   if (refuse_all_) return CloseSession(from, session, kRestarting, "the cell is stopping");
+  if (node_.budget.full()) {
+    return CloseSession(from, session, kTryAgainLater, Describe(wire::REASON_OVERLOADED));
+  }
   // A device that has lost its connection comes back before we notice.
   DropSessions(r, "this device has connected anew", [&connect](const Session& s) {
     return !s.device.empty() && s.device == connect.device();
@@ -202,16 +207,16 @@ void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wir
     return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_OVERLOADED,
                   "the disk of this cell is nearly full");
   }
-  if (open_->messages() >= options_.max_batch_messages ||
+  if (memory_full_ || node_.budget.full() || open_->messages() >= options_.max_batch_messages ||
       open_->bytes() >= options_.max_batch_bytes ||
       r.waiters.size() >= std::size_t{options_.max_parked} * 8) {
     return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_OVERLOADED);
   }
   const mailbox::Submission s = ToSubmission(r.user.id(), submit);
-  const std::size_t reorder_before = r.user.reorder_bytes();
+  const std::size_t reorder_before = r.user.reorder_count();
   const mailbox::SubmitResult result =
-      r.user.Submit(s, node_.clock.WallMillis(), options_.mailbox, *open_);
-  if (r.user.reorder_bytes() != reorder_before) Recharge(r);
+      r.user.Submit(s, node_.clock.WallMillis(), LimitsFor(r, s), *open_);
+  if (r.user.reorder_count() != reorder_before) NoteReorder(r);
   switch (result.what) {
     case mailbox::Submitted::kRefused:
       return Refuse(&r, from, session, request_id, s.send_id, ReasonOf(result.why));

@@ -26,6 +26,7 @@ struct LogicCounters {
   std::uint64_t reads = 0;          // pages of boxes read
   std::uint64_t loads = 0;          // users loaded
   std::uint64_t evictions = 0;
+  std::uint64_t reorder_dropped = 0;
   std::uint64_t snapshots = 0;
   std::uint64_t commits = 0;
   std::uint64_t commit_messages = 0;

@@ -27,15 +27,9 @@ void Logic::LookAtDisk() {
     node_.log.Write(now == DiskState::kRoom ? LogLevel::kInfo : LogLevel::kError,
                     fmt::format("cell {}: {} MiB are free on the disk: {}", options_.cell,
                                 disk_free_ >> 20, Meaning(now)));
-    const bool took = disk_ != DiskState::kNoDeliveries;
-    const bool takes = now != DiskState::kNoDeliveries;
+    const bool took = Takes();
     disk_ = now;
-    if (took != takes && relay_ != nullptr) relay_->SetAccepting(takes);
-    if (takes && !took) {
-      for (Resident& r : residents_.by_pending) {
-        r.user.StartSession([this](UserId f) { return table_.CellOf(f) == options_.cell; }, *this);
-      }
-    }
+    TakingChanged(took);
   }
   disk_timer_ = node_.loop.After(options_.disk_look, [this] { LookAtDisk(); });
 }

@@ -1,5 +1,5 @@
-// A logic server that has too little memory for its users while its log asks for a checkpoint:
-// users come and go between any two of their messages, and nothing of theirs goes with them.
+// A logic server that has too little memory: who goes, what is dropped, what is refused, and that
+// nothing goes that somebody was promised.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -128,6 +128,119 @@ TEST_F(EvictTest, AUserWhomATurnHasStillToTellSomethingIsNotDroppedInIt) {
   loop->RunOnce(0);
   EXPECT_EQ(logic->resident_users(), 1u);
   EXPECT_TRUE(RunUntil([&] { return logic->resident_users() == 0; }));
+}
+
+std::size_t Refusals(const Hears& client, wire::Reason reason) {
+  std::size_t n = 0;
+  for (const auto& frame : client.frames) {
+    for (const auto& r : frame.refusals()) n += r.reason() == reason ? 1 : 0;
+  }
+  return n;
+}
+
+TEST_F(EvictTest, UsersWhoAreConnectedAndDoNothingDoNotStandInTheWayOfOthersEviction) {
+  ASSERT_NO_FATAL_FAILURE(Start(2000));
+  Hears client;
+  for (std::uint32_t i = 0; i < 1000; ++i) Connect(client, i + 1, i);
+  ASSERT_TRUE(RunUntil([&] { return client.frames.size() == 1000; }));
+  client.frames.clear();
+  FillBudget();
+  for (std::uint32_t i = 1000; i < 2000; ++i) {
+    wire::ClientFrame frame;
+    frame.set_request_id(1);
+    frame.set_get_user(true);
+    logic->FromClient(client, i + 1, User(i), frame);
+    loop->RunOnce(0);
+  }
+  EXPECT_TRUE(RunUntil([&] { return logic->resident_users() == 1000; }));
+  EXPECT_EQ(client.frames.size(), 1000u);
+  EXPECT_EQ(Refusals(client, wire::REASON_OVERLOADED), 0u);
+}
+
+// Messages that wait for one that never comes: they may have an eighth of the memory, for a while.
+TEST_F(EvictTest, WhatWaitsForItsNumberHasAShareAndATime) {
+  LogicOptions options;
+  options.reorder_timeout = 2 * kSecond;
+  ASSERT_NO_FATAL_FAILURE(Start(kUsers, options));
+  Hears client;
+  const std::string body(60'000, 'z');
+  for (std::uint32_t i = 0; i + 1 < kUsers; ++i) {
+    for (Seq s = 2; s <= 5; ++s) Submit(client, i + 1, i, s, i + 1, body, s);
+  }
+  ASSERT_TRUE(RunUntil([&] { return client.frames.size() == (kUsers - 1) * 4; }));
+  const std::size_t refused = Refusals(client, wire::REASON_OVERLOADED);
+  EXPECT_GT(refused, (kUsers - 1) * 2);
+  EXPECT_LT(refused, (kUsers - 1) * 4);
+  EXPECT_LE(budget.used(Account::kReorder), budget.hard_limit() / 8);
+  EXPECT_GT(budget.used(Account::kReorder), budget.hard_limit() / 16);
+  // What is next in its order needs no share of it.
+  client.frames.clear();
+  Submit(client, 1000, kUsers - 1, 1, kUsers, "in order", 1);
+  ASSERT_TRUE(RunUntil([&] { return logic->counters().stored == 1; }));
+  EXPECT_EQ(Refusals(client, wire::REASON_OVERLOADED), 0u);
+  EXPECT_TRUE(RunUntil([&] { return budget.used(Account::kReorder) == 0; }));
+  EXPECT_EQ(logic->counters().reorder_dropped, (kUsers - 1) * 4 - refused);
+  // The first one does not bring back what is gone, but its client can.
+  Submit(client, 1, 0, 1, 1, "the first", 6);
+  for (Seq s = 2; s <= 5; ++s) Submit(client, 1, 0, s, 1, body, 6 + s);
+  EXPECT_TRUE(RunUntil([&] { return logic->counters().stored == 6; }));
+}
+
+// It was answered OK, and its client polls for it.
+TEST_F(EvictTest, AMessageThatWaitsForItsNumberIsKeptWhileThereIsMemory) {
+  ASSERT_NO_FATAL_FAILURE(Start(kUsers));
+  Hears client;
+  Submit(client, 1, 0, 1, 1, "one", 1);
+  ASSERT_TRUE(RunUntil([&] { return logic->counters().acknowledged == 1 && logic->AtRest(); }));
+  FillBudget();
+  loop->RunOnce(0);  // his last snapshot is being committed
+  ASSERT_EQ(logic->counters().stored, 1u);
+  Submit(client, 1, 0, 3, 1, "three", 2);
+  for (int turn = 0; turn < 200; ++turn) loop->RunOnce(0);
+  ASSERT_EQ(Refusals(client, wire::REASON_OVERLOADED), 0u);
+  Submit(client, 1, 0, 2, 1, "two", 3);
+  EXPECT_TRUE(RunUntil([&] { return logic->counters().stored == 3; }));
+}
+
+TEST_F(EvictTest, WhatWaitsForItsNumberGoesWhenThereIsNoMemoryAtAll) {
+  ASSERT_NO_FATAL_FAILURE(Start(kUsers));
+  Hears client;
+  Submit(client, 1, 0, 2, 1, std::string(60'000, 'z'), 1);
+  ASSERT_TRUE(RunUntil([&] { return budget.used(Account::kReorder) > 60'000; }));
+  budget.ChargeAlways(Account::kLinks, budget.hard_limit());
+  EXPECT_TRUE(RunUntil([&] { return budget.used(Account::kReorder) == 0; }));
+}
+
+// Knows whether the cell takes what other cells send.
+class Knows final : public RelayPort {
+ public:
+  void Send(CellId, std::string_view) override {}
+  void Reply(CellId, std::string_view) override {}
+  void SetAccepting(bool accepting) override { accepts = accepting; }
+  bool accepts = true;
+};
+
+TEST_F(EvictTest, AtTheHardLimitNothingThatNeedsMemoryIsTakenFromAnybody) {
+  ASSERT_NO_FATAL_FAILURE(Start(kUsers));
+  Knows relay;
+  logic->SetRelay(&relay);
+  Hears client;
+  Submit(client, 1, 0, 1, 1, "one", 1);
+  ASSERT_TRUE(RunUntil([&] { return logic->counters().acknowledged == 1; }));
+  Submit(client, 1, 0, 2, 1, "two", 2);  // on its way to a friend
+  ASSERT_GT(logic->resident_users(), 0u);
+  budget.ChargeAlways(Account::kLinks, budget.hard_limit());
+  EXPECT_TRUE(RunUntil([&] { return !relay.accepts && logic->counters().stored == 2; }));
+  Submit(client, 1, 0, 3, 1, "three", 3);
+  EXPECT_TRUE(RunUntil([&] { return Refusals(client, wire::REASON_OVERLOADED) == 1; }));
+  for (int turn = 0; turn < 200; ++turn) loop->RunOnce(0);
+  EXPECT_EQ(logic->counters().delivered, 1u);
+  EXPECT_EQ(logic->counters().stored, 2u);
+  budget.Release(Account::kLinks, budget.hard_limit());
+  EXPECT_TRUE(RunUntil([&] { return relay.accepts && logic->counters().acknowledged == 2; }));
+  Submit(client, 1, 0, 3, 1, "three", 4);
+  EXPECT_TRUE(RunUntil([&] { return logic->counters().acknowledged == 3; }));
+  logic->SetRelay(nullptr);
 }
 
 }  // namespace

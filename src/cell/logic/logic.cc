@@ -1,17 +1,13 @@
-// Turns, commits, snapshots and eviction.
+// Turns, commits, snapshots and stopping.
 #include "cell/logic/logic.h"
 
 #include <algorithm>
-
-#include "base/check.h"
 
 namespace baiwan::cell {
 
 using wire::CommitBatch;
 
 namespace {
-
-constexpr std::uint32_t kEvictLook = 256;  // residents looked at in one turn
 
 Resident& ResidentOf(const CommitBatch::User& u) {
   return *static_cast<Resident*>(static_cast<mailbox::User*>(u.owner)->context);
@@ -35,6 +31,7 @@ Logic::~Logic() {
   *alive_ = false;
   node_.loop.Cancel(audit_timer_);
   node_.loop.Cancel(disk_timer_);
+  node_.loop.Cancel(reorder_timer_);
   node_.loop.RemoveTurnHook(this);
 }
 
@@ -53,7 +50,7 @@ void Logic::Start() {
 
 void Logic::SetRelay(RelayPort* relay) {
   relay_ = relay;
-  if (relay_ != nullptr) relay_->SetAccepting(disk_ != DiskState::kNoDeliveries);
+  if (relay_ != nullptr) relay_->SetAccepting(TakesFromPeers());
 }
 
 std::size_t Logic::pending_users() const { return recover_.size() + residents_.by_pending.size(); }
@@ -67,6 +64,7 @@ bool Logic::AtRest() const {
 
 void Logic::OnTurnEnd() {
   ++turn_;
+  if (node_.budget.full() || memory_full_) LookAtMemory();
   AnswerLocally();
   RecoverMore();
   StartLoads();
@@ -148,7 +146,7 @@ void Logic::Committed(store::StoreError error) {
   spare_ = std::make_unique<CommitBatch>(std::move(*batch));
 }
 
-// ---------------------------------------------------------------- snapshots and eviction
+// ---------------------------------------------------------------- snapshots
 
 void Logic::Snapshot(Resident& r) {
   open_->AddSnapshot(r.user.partition(), r.user.ToRecord(*open_), r.user.heads());
@@ -204,49 +202,6 @@ void Logic::FinishSnapshots() {
   snapshotted_.clear();
 }
 
-bool Logic::MayDrop(const Resident& r) const {
-  const std::uint64_t oldest = under_way_ != nullptr ? under_way_->number() : open_->number();
-  return Idle(r) && !r.told && !r.by_change.is_linked() && r.user.last_batch() < oldest;
-}
-
-bool Logic::Idle(const Resident& r) const {
-  return r.sessions.empty() && r.waiters.empty() && !r.user.pending() &&
-         r.user.idle(open_->number()) && !r.refilling && !r.evicting && !r.rewound;
-}
-
-void Logic::Evict() {
-  std::uint32_t looked = 0;
-  auto it = residents_.by_use.begin();
-  while (it != residents_.by_use.end() && looked++ < kEvictLook && node_.budget.over_soft()) {
-    Resident& r = *it++;
-    if (!Idle(r)) continue;
-    if (MayDrop(r)) {
-      ++counters_.evictions;
-      Drop(r);
-    } else if (r.by_change.is_linked()) {
-      ++counters_.evictions;
-      r.evicting = true;
-      Snapshot(r);
-    }
-  }
-}
-
-void Logic::Recharge(Resident& r) {
-  const std::uint64_t now = sizeof(Resident) + r.user.memory() + r.sessions.size() * 256;
-  if (now > r.charged) {
-    node_.budget.ChargeAlways(Account::kUsers, now - r.charged);
-  } else {
-    node_.budget.Release(Account::kUsers, r.charged - now);
-  }
-  r.charged = now;
-}
-
-void Logic::Drop(Resident& r) {
-  CHECK(MayDrop(r), "nothing refers to a user that is dropped, and the store says all of him");
-  node_.budget.Release(Account::kUsers, r.charged);
-  residents_.Erase(r);
-}
-
 // ---------------------------------------------------------------- stopping
 
 void Logic::Drain(std::function<void()> done) {
@@ -286,6 +241,9 @@ void Logic::WriteMetrics(MetricsSink& sink) const {
   sink.Counter("reads_total", "pages of boxes read", c.reads);
   sink.Counter("loads_total", "users loaded", c.loads);
   sink.Counter("evictions_total", "users evicted", c.evictions);
+  sink.Counter("reorder_dropped_total",
+               "messages that came before their turn and waited too long, or for too much memory",
+               c.reorder_dropped);
   sink.Counter("snapshots_total", "snapshots written", c.snapshots);
   sink.Counter("commits_total", "group commits", c.commits);
   sink.Counter("commit_messages_total", "messages in group commits, both boxes", c.commit_messages);
@@ -302,6 +260,8 @@ void Logic::WriteMetrics(MetricsSink& sink) const {
   sink.Gauge("disk_free_bytes", "on the disk under the store", static_cast<double>(disk_free_));
   sink.Gauge("disk_state", "0 room, 1 refuses submissions, 2 takes no deliveries either",
              static_cast<double>(disk_));
+  sink.Gauge("memory_full", "1: at the hard limit, nothing that needs memory is taken",
+             memory_full_ ? 1 : 0);
   sink.Gauge("resident_users", "users in memory", static_cast<double>(residents_.size()));
   sink.Gauge("pending_users", "users with messages on their way",
              static_cast<double>(pending_users()));

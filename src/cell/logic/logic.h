@@ -11,7 +11,7 @@
 // Threads: one loop. Failure: a commit that fails ends the node (Fatal): nothing of it was shown,
 // and a restart finds what is true. A user whose records do not read back is refused by name; all
 // others go on. Bounds: users and what is parked for them are charged to the budget's users
-// account; see LogicOptions for the rest.
+// account, what waits for its number to the reorder account; see LogicOptions for the rest.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +49,8 @@ struct LogicOptions {
   std::size_t page_bytes = 256 << 10;         // bodies in one page, about
   std::uint32_t snapshots_per_commit = 500;   // while a checkpoint is being taken
   std::uint32_t heartbeat_s = 240;            // told to clients
+  // What comes before its turn is kept this long, and at most half as long again.
+  Nanos reorder_timeout = 60 * kSecond;
   Nanos audit_interval = 30 * kSecond;
   DiskReserve disk_reserve;
   Nanos disk_look = kSecond;
@@ -142,6 +144,9 @@ class Logic final : public LogicPort,
   void Snapshot(Resident& r);
   void FinishSnapshots();
   void Changed(Resident& r);
+  void MaybeDrained();
+
+  // memory.cc: what goes when memory is short
   // The one rule for who may go: nothing waits for this user, nothing that is gathered for this
   // turn or a commit points to him, and what is durable says all of him.
   bool MayDrop(const Resident& r) const;
@@ -150,7 +155,15 @@ class Logic final : public LogicPort,
   void Evict();
   void Recharge(Resident& r);
   void Drop(Resident& r);
-  void MaybeDrained();
+  mailbox::Limits LimitsFor(const Resident& r, const mailbox::Submission& submission);
+  void NoteReorder(Resident& r);
+  void AgeReorderIn(Nanos delay);
+  void AgeReorder();
+  void LookAtMemory();
+  // Whether deliveries are taken, from this cell and from others.
+  bool Takes() const;
+  bool TakesFromPeers() const;
+  void TakingChanged(bool took);
 
   // users.cc: loading
   void WithUser(UserId user, std::size_t parked_bytes, Parked work);
@@ -212,6 +225,7 @@ class Logic final : public LogicPort,
   void LookAtDisk();
   Path& PathTo(CellId cell);
   bool Reaches(CellId cell) const;
+  static constexpr std::size_t kSessionBytes = 256;
   static std::size_t CreditBytes(std::size_t body) { return body + 48; }
 
   NodeContext& node_;
@@ -234,7 +248,8 @@ class Logic final : public LogicPort,
   std::uint64_t next_batch_ = 1;
   Nanos open_since_ = 0;
   Nanos sealed_at_ = 0;
-  bool refuse_all_ = false;  // stopping
+  bool refuse_all_ = false;   // stopping
+  bool memory_full_ = false;  // at the budget's hard limit, and not yet well below it
   std::function<void()> drained_;
 
   bool checkpointing_ = false;
@@ -250,6 +265,7 @@ class Logic final : public LogicPort,
   std::string encoded_;  // reused
   std::uint64_t next_session_ = 1;
   TimerId audit_timer_ = 0;
+  TimerId reorder_timer_ = 0;
   DiskState disk_ = DiskState::kRoom;
   std::uint64_t disk_free_ = 0;
   TimerId disk_timer_ = 0;

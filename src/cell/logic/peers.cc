@@ -20,7 +20,7 @@ Logic::Path& Logic::PathTo(CellId cell) {
 }
 
 bool Logic::Reaches(CellId cell) const {
-  if (cell == options_.cell) return disk_ != DiskState::kNoDeliveries;
+  if (cell == options_.cell) return Takes();
   return cell < paths_.size() && paths_[cell] != nullptr && paths_[cell]->up;
 }
 
@@ -158,6 +158,7 @@ void Logic::SendPeers() {
 // ---------------------------------------------------------------- receiving
 
 void Logic::FromPeer(CellId from, std::string_view bytes) {
+  if (!TakesFromPeers()) return;  // of a session that ends: the next one offers it again
   wire::PeerBatch& batch = in_;
   if (!batch.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     node_.log.Error("cell {} sent a batch that cannot be read", from);

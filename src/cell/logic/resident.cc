@@ -39,7 +39,7 @@ std::unique_ptr<Resident> Residents::Take(Resident& resident) {
   const auto it = table_->map.find(resident.user.id());
   std::unique_ptr<Resident> taken = std::move(it->second);
   table_->map.erase(it);
-  for (Hook* hook : {&taken->by_use, &taken->by_change, &taken->by_pending}) {
+  for (Hook* hook : {&taken->by_use, &taken->by_change, &taken->by_pending, &taken->by_reorder}) {
     if (hook->is_linked()) hook->unlink();
   }
   return taken;
@@ -69,6 +69,11 @@ void Residents::SetPending(Resident& r, bool pending) {
   } else {
     r.by_pending.unlink();
   }
+}
+
+void Residents::SetReorder(Resident& r, bool waits) {
+  if (r.by_reorder.is_linked()) r.by_reorder.unlink();
+  if (waits) by_reorder.push_back(r);
 }
 
 }  // namespace baiwan::cell

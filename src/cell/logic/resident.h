@@ -2,7 +2,8 @@
 //
 // A user is resident, being loaded (what comes for it meanwhile is parked, within bounds), or on
 // disk only. Residents stand in intrusive lists: by last use (for eviction), by first change since
-// their last snapshot (for checkpoints), and those with something unacknowledged (for sessions).
+// their last snapshot (for checkpoints), those with something unacknowledged (for sessions), and
+// those with something that waits for its number (so that it expires).
 //
 // Threads: one loop. Order of iteration is the order of insertion: the simulator can rely on it.
 #pragma once
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/ids.h"
 #include "cell/ports.h"
 #include "mailbox/user.h"
@@ -55,7 +57,8 @@ struct Resident {
   mailbox::User user;
   std::vector<std::unique_ptr<Session>> sessions;
   std::vector<Waiter> waiters;
-  std::uint64_t charged = 0;  // bytes in the budget's users account
+  std::uint64_t charged = 0;          // bytes in the budget's users account
+  std::uint64_t charged_reorder = 0;  // … and in its reorder account
   std::uint64_t touched_turn = 0;
   Lsn first_change = 0;    // position before the first change that no snapshot has
   bool evicting = false;   // its last snapshot is being committed
@@ -66,6 +69,8 @@ struct Resident {
   Hook by_use;
   Hook by_change;
   Hook by_pending;
+  Hook by_reorder;
+  Nanos reorder_due = 0;  // when what waits for its number has aged
 };
 
 template <Hook Resident::*Member>
@@ -92,10 +97,13 @@ class Residents {
   void MarkChanged(Resident& r, Lsn before);
   void MarkClean(Resident& r);
   void SetPending(Resident& r, bool pending);
+  // Puts it at the young end of by_reorder, or takes it out.
+  void SetReorder(Resident& r, bool waits);
 
   ResidentList<&Resident::by_use> by_use;          // least recently used first
   ResidentList<&Resident::by_change> by_change;    // oldest change first
   ResidentList<&Resident::by_pending> by_pending;  // longest pending first
+  ResidentList<&Resident::by_reorder> by_reorder;  // those with something that waits for its number
 
  private:
   struct Table;

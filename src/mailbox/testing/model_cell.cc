@@ -175,7 +175,9 @@ bool ModelCell::Evict() {
   if (!up_ || residents_.empty()) return false;
   auto it = residents_.begin();
   std::advance(it, world_.rng().Below(residents_.size()));
-  const Resident& r = *it->second;
+  Resident& r = *it->second;
+  // What waits for its number may go at any time: its client still has it.
+  if (r.user.reorder_count() > 0) r.user.AgeReorder();
   if (!r.user.idle(last_released_) || r.rewound) return false;
   if (plan_.mistake == Mistake::kNone) {
     wire::UserRecord snapshot = r.user.ToRecord(open());
