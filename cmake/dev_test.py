@@ -13,9 +13,28 @@ import unittest
 DEV = pathlib.Path(__file__).resolve().parent.parent / "dev"
 TOOLS = {
     "dpkg-query": 'test ! -e "$FOLDER/whole" || echo installed',
-    "apt-get": 'grep -c "exit 101" "$BAIWAN_POLICY" > "$FOLDER/$1"; test -e "$FOLDER/quick" || exec sleep 100',
+    # Whether it is quick is settled before it is seen to run: a test may say otherwise of the next from then on.
+    "apt-get": """test -e "$FOLDER/quick" && quick=yes
+grep -c "exit 101" "$BAIWAN_POLICY" > "$FOLDER/$1"; echo "$1" >> "$FOLDER/calls"
+if [ -s "$FOLDER/locked" ]; then
+  sed -i 1d "$FOLDER/locked"
+  echo "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)" >&2
+  exit 100
+fi
+if [ -e "$FOLDER/broken" ]; then echo "E: Unable to locate package" >&2; exit 100; fi
+test -n "$quick" || exec sleep 100""",
     "sudo": 'exec "$@"',
 }
+
+
+def states():
+    """State and process group of every process."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        yield fields[0], int(fields[2])
 
 
 class Install(unittest.TestCase):
@@ -30,23 +49,29 @@ class Install(unittest.TestCase):
             (tools / name).write_text(f"#!/bin/sh\n{text}\n")
             (tools / name).chmod(0o755)
         self.environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}",
-                            "FOLDER": str(self.folder), "BAIWAN_POLICY": str(self.policy)}  # fmt: skip
+                            "FOLDER": str(self.folder), "BAIWAN_POLICY": str(self.policy),
+                            "BAIWAN_LOCK_WAIT": "30"}  # fmt: skip
 
     def start(self):
         # Under nohup signals would be ignored in all that we start.
         argv = ["env", "--default-signal=HUP,INT,TERM", str(DEV), "setup"]
-        process = subprocess.Popen(argv, env=self.environment, start_new_session=True,
-                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        with (self.folder / "errors").open("ab") as errors:
+            process = subprocess.Popen(argv, env=self.environment, start_new_session=True,
+                                       stdin=subprocess.DEVNULL, stderr=errors)  # fmt: skip
         self.addCleanup(self.kill, process)
         return process
 
-    @staticmethod
-    def kill(process):
+    def kill(self, process):
+        """Ends it and all that it started, and waits for that."""
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        return process.wait(30)
+        process.wait(30)
+        self.wait_for(lambda: not any(group == process.pid and state not in "ZX" for state, group in states()))
+
+    def errors(self):
+        return (self.folder / "errors").read_text()
 
     def setup(self, *marks):
         for mark in marks:
@@ -67,7 +92,7 @@ class Install(unittest.TestCase):
             time.sleep(0.02)
 
     def test_services_are_held_back_while_it_installs_and_no_longer(self):
-        self.assertEqual(self.setup("quick"), 0)
+        self.assertEqual(self.setup("quick"), 0, self.errors())
         for word in ("update", "install"):
             self.assertEqual((self.folder / word).read_text(), "1\n")
         self.assertFalse(self.policy.exists())
@@ -92,6 +117,58 @@ class Install(unittest.TestCase):
         self.assertEqual(self.setup("quick"), 0)
         self.assertTrue(self.policy.exists())
         self.kill(first)
+
+    def test_that_of_one_whose_command_line_reads_empty_stays(self):
+        # As a process's may for a moment, when it is another's turn.
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, writer)
+        maker = subprocess.Popen([""], executable="/bin/cat", stdin=reader)
+        os.close(reader)
+        self.addCleanup(maker.wait, 30)
+        self.addCleanup(maker.kill)
+        self.policy.write_text(f"#!/bin/sh\n# Made by ./dev until its install ends. Process: {maker.pid}\nexit 101\n")
+        self.assertEqual(self.setup("quick"), 0)
+        self.assertTrue(self.policy.exists())
+
+    def test_that_of_one_whose_number_another_has_now_goes(self):
+        first = self.interrupted()
+        text = self.policy.read_text()
+        self.kill(first)
+        number = next(line for line in text.splitlines() if "Process:" in line).split()[-2]
+        self.policy.write_text(text.replace(f" {number} ", f" {os.getpid()} "))
+        self.assertEqual(self.setup("whole"), 0)
+        self.assertFalse(self.policy.exists())
+
+    def test_that_of_one_that_waits_to_be_reaped_goes(self):
+        maker = subprocess.Popen(["true"])
+        self.addCleanup(maker.wait, 30)
+        stat = pathlib.Path(f"/proc/{maker.pid}/stat")
+        self.wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+        self.policy.write_text(f"#!/bin/sh\n# Made by ./dev until its install ends. Process: {maker.pid}\nexit 101\n")
+        self.assertEqual(self.setup("whole"), 0)
+        self.assertFalse(self.policy.exists())
+
+    def test_who_else_installs_is_waited_for(self):
+        (self.folder / "locked").write_text("once\nonce\n")
+        self.assertEqual(self.setup("quick"), 0)
+        self.assertEqual((self.folder / "calls").read_text().split(), ["update"] * 3 + ["install"])
+        self.assertIn("waiting", self.errors())
+        self.assertIn("4711", self.errors())
+        self.assertFalse(self.policy.exists())
+
+    def test_who_else_installs_for_too_long_is_named(self):
+        self.environment["BAIWAN_LOCK_WAIT"] = "1"
+        (self.folder / "locked").write_text("again\n" * 100)
+        self.assertEqual(self.setup("quick"), 2)
+        self.assertIn("held by process 4711", self.errors())
+        self.assertIn("try again", self.errors())
+        self.assertFalse(self.policy.exists())
+
+    def test_any_other_failure_is_told_at_once(self):
+        (self.folder / "broken").touch()
+        self.assertNotEqual(self.setup("quick"), 0)
+        self.assertEqual((self.folder / "calls").read_text().split(), ["update"])
+        self.assertIn("Unable to locate package", self.errors())
 
     def test_that_of_somebody_else_stays(self):
         self.policy.write_text("#!/bin/sh\n# Mine.\nexit 101\n")
