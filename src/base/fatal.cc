@@ -1,8 +1,9 @@
 #include "base/fatal.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include "base/line_writer.h"
 
 namespace baiwan {
 namespace {
@@ -10,8 +11,8 @@ namespace {
 class ExitProcess final : public Fatal {
  public:
   void Die(std::string_view why) override {
-    std::fprintf(stderr, "fatal: %.*s\n", static_cast<int>(why.size()), why.data());
-    std::fflush(stderr);
+    ProcessStderr().WriteLast(fmt::format("fatal: {}", why));
+    FlushProcessStderr();
     _exit(70);  // no destructors: nothing may be flushed after a failed promise
   }
 };

@@ -4,9 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <sstream>
 
 #include "base/config.h"
+#include "base/line_writer.h"
 #include "base/units.h"
+#include "cli/output.h"
 
 namespace baiwan::cli {
 namespace {
@@ -127,7 +130,10 @@ int RunCommands(const std::string& program, const std::string& about,
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+    std::ostringstream text;
+    const int code = app.exit(help, text, text);
+    Print(text.str());
+    return Finish(code);
   } catch (const CLI::ParseError& error) {
     const std::string what = error.what();
     std::fprintf(stderr, "%s: %s%s (try --help)\n", program.c_str(), what.c_str(),
@@ -135,12 +141,13 @@ int RunCommands(const std::string& program, const std::string& about,
     return kUsage;
   }
   for (const auto& [sub, run] : runners) {
-    if (sub->parsed()) return run();
+    if (sub->parsed()) return Finish(run());
   }
   return kUsage;
 }
 
 int Fail(const std::string& sentence) {
+  FlushProcessStderr();  // what the log says of it comes first
   std::fprintf(stderr, "baiwan: %s\n", sentence.c_str());
   return kUsage;
 }

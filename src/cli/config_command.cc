@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <sys/sysinfo.h>
 
 #include <cstdio>
@@ -6,6 +7,7 @@
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/output.h"
 
 namespace baiwan::cli {
 namespace {
@@ -45,14 +47,14 @@ int Check(const std::vector<std::string>& files) {
   }
   std::fputs(ToText(errors).c_str(), stderr);
   if (!errors.empty()) return kUsage;
-  std::printf("%zu files are right and fit together\n", files.size());
+  Print(fmt::format("{} files are right and fit together\n", files.size()));
   return kDone;
 }
 
 int Run(const Options& o) {
   if (o.what == "check") return Check(o.files);
   if (o.what != "describe") return Fail("config takes describe or check, not '" + o.what + "'");
-  std::fputs(Schema().Describe().c_str(), stdout);
+  Print(Schema().Describe());
   return kDone;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/workload_args.h"
 #include "stress/cell_graph.h"
 #include "stress/graph_text.h"
@@ -26,7 +27,7 @@ int Run(const Options& o) {
   }
   const placement::PlacementTable table(o.spec.cells, o.spec.partitions);
   if (const auto wrong = stress::WriteGraphText(o.output, graphs, table)) return Fail(*wrong);
-  std::printf("%s\n", o.output.c_str());
+  Print(o.output + "\n");
   return kDone;
 }
 

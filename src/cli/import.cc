@@ -9,6 +9,7 @@
 #include "cli/cell_loop.h"
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/output.h"
 #include "cli/workload_args.h"
 #include "stress/cell_graph.h"
 #include "stress/graph_text.h"
@@ -51,11 +52,9 @@ std::optional<std::string> ImportCell(const Options& o, const Config& config, Ce
   if (terminal) std::fputs("\n", stderr);
   if (error) return error;
   // For whoever started this: who, how many, and how long each part took.
-  std::printf(
-      "{\"cell\":%u,\"users\":%zu,\"relations\":%llu,\"generate_s\":%.3f,\"import_s\":%.3f}\n",
-      cell, graph.users(), static_cast<unsigned long long>(graph.relations()), generated,
-      Seconds(begin) - generated);
-  std::fflush(stdout);
+  Print(fmt::format(
+      "{{\"cell\":{},\"users\":{},\"relations\":{},\"generate_s\":{:.3f},\"import_s\":{:.3f}}}\n",
+      cell, graph.users(), graph.relations(), generated, Seconds(begin) - generated));
   return std::nullopt;
 }
 

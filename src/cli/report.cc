@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 
 namespace baiwan::cli {
 namespace {
@@ -17,7 +18,7 @@ int Run(const stress::ReportOptions& o) {
   for (const std::string& warning : report->warnings) {
     std::fprintf(stderr, "baiwan: %s\n", warning.c_str());
   }
-  std::printf("%s\n", report->path.c_str());
+  Print(report->path + "\n");
   return kDone;
 }
 

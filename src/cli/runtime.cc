@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/line_writer.h"
 #include "cli/args.h"
 
 namespace baiwan::cli {
@@ -42,12 +43,14 @@ void Runtime::Look() {
   if (signal != 0) {
     if (stopping_ || !on_stop_) {
       log_->Warn("stopped at once by signal {}", signal);
+      FlushProcessStderr();
       _exit(128 + signal);
     }
     stopping_ = true;
     if (stop_within_ > 0) {
       loop_->After(stop_within_, [this] {
         log_->Error("did not stop in good order within the deadline; ending now, as a crash would");
+        FlushProcessStderr();
         _exit(kDeadline);
       });
     }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/runtime.h"
 #include "monitor/board_feed.h"
 #include "monitor/board_screen.h"
@@ -53,10 +54,9 @@ int Run(const Options& o) {
       return loop.Stop();
     }
     if (o.json) {
-      std::fputs(monitor::BoardToJson(state).c_str(), stdout);
-      std::fflush(stdout);
-    } else {
-      screen.Draw(state);
+      if (!Print(monitor::BoardToJson(state))) return loop.Stop();
+    } else if (!screen.Draw(state)) {
+      return loop.Stop();  // nobody looks any more
     }
     if (o.once) loop.Stop();
   };

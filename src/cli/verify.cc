@@ -9,6 +9,7 @@
 
 #include "base/transport.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/workload_args.h"
 #include "verify/api.h"
 #include "verify/share.h"
@@ -40,8 +41,9 @@ std::function<void(std::uint64_t, std::uint64_t)> ProgressLine() {
   return [](std::uint64_t done, std::uint64_t total) {
     const double part =
         total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 0;
-    fmt::print(stderr, "\rverifying: {} of {} messages ({:.0f} %)\x1b[K", done, total, part);
-    std::fflush(stderr);
+    std::fputs(
+        fmt::format("\rverifying: {} of {} messages ({:.0f} %)\x1b[K", done, total, part).c_str(),
+        stderr);
   };
 }
 
@@ -90,8 +92,8 @@ int Run(Options& o) {
   o.verify.progress = ProgressLine();
   const auto report = Verify(o);
   if (!report) return Fail(report.error());
-  if (o.verify.progress) fmt::print(stderr, "\r\x1b[K");
-  fmt::print("{}{}", o.json ? report->ToJson() : report->ToText(), o.json ? "\n" : "");
+  if (o.verify.progress) std::fputs("\r\x1b[K", stderr);
+  Print(o.json ? report->ToJson() + "\n" : report->ToText());
   return report->ExitCode();
 }
 

@@ -29,12 +29,11 @@ BoardStyle BoardScreen::Style() const {
   return style;
 }
 
-void BoardScreen::Draw(const BoardState& state) {
+bool BoardScreen::Draw(const BoardState& state) {
   const std::string text = RenderBoard(state, Style());
   const std::string out = terminal_ ? RedrawOver(lines_, text) : text + "\n";
   lines_ = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-  std::fwrite(out.data(), 1, out.size(), out_);
-  std::fflush(out_);
+  return std::fwrite(out.data(), 1, out.size(), out_) == out.size() && std::fflush(out_) == 0;
 }
 
 void BoardScreen::Clear() {

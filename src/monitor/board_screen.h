@@ -14,7 +14,8 @@ namespace baiwan::monitor {
 class BoardScreen {
  public:
   explicit BoardScreen(std::FILE* out);
-  void Draw(const BoardState& state);
+  // False: it cannot be written, as when nobody reads any more.
+  bool Draw(const BoardState& state);
   // The next board is drawn below what stands there now. For whoever writes other lines between.
   void Keep() { lines_ = 0; }
   // Takes the last board off a terminal, and the line below it.

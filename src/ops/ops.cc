@@ -133,6 +133,12 @@ void Ops::WriteProcess(MetricsSink& sink) const {
              static_cast<double>(node_.budget.hard_limit()));
   sink.Counter("budget_refused_total", "charges refused at the hard limit",
                static_cast<double>(node_.budget.refused()));
+  const LogCounts log = node_.log.counts();
+  sink.Counter("log_dropped_total", "lines of the log that were not read, or not to be written",
+               static_cast<double>(log.dropped));
+  sink.Counter("log_throttled_total",
+               "lines of the log left out, because many of the same kind came before",
+               static_cast<double>(log.throttled));
 }
 
 std::string Ops::StatusJson() const {

@@ -11,6 +11,7 @@
 
 #include "base/units.h"
 #include "cli/fleet/fleet.h"
+#include "cli/output.h"
 #include "fleet/bill.h"
 #include "fleet/layout.h"
 #include "fleet/plan_check.h"
@@ -90,20 +91,18 @@ std::optional<std::string> GivenFacts(const FleetCheckOptions& o, fleet::Provide
 void Tell(const fleet::FleetPlan& plan, const fleet::PlanAnswer& answer) {
   const fleet::HostNeeds needs = fleet::NeedsOf(plan);
   const Nanos time = fleet::TimeNeeded(plan, answer.facts);
-  std::printf(
-      "%s: %u hosts and the control host, %u cells of %u users, %llu messages\n"
-      "a host needs about %llu MiB of memory and %llu MiB of disk; the run is given %lld minutes\n",
-      plan.run.c_str(), plan.hosts.count, fleet::CellsOf(plan), plan.hosts.users_per_host,
-      static_cast<unsigned long long>(stress::TotalMessages(fleet::WorkloadOf(plan))),
-      static_cast<unsigned long long>(InMiB(needs.memory_bytes)),
-      static_cast<unsigned long long>(InMiB(needs.disk_bytes)),
-      static_cast<long long>((time + 60 * kSecond - 1) / (60 * kSecond)));
+  Print(fmt::format(
+      "{}: {} hosts and the control host, {} cells of {} users, {} messages\n"
+      "a host needs about {} MiB of memory and {} MiB of disk; the run is given {} minutes\n",
+      plan.run, plan.hosts.count, fleet::CellsOf(plan), plan.hosts.users_per_host,
+      stress::TotalMessages(fleet::WorkloadOf(plan)), InMiB(needs.memory_bytes),
+      InMiB(needs.disk_bytes), (time + 60 * kSecond - 1) / (60 * kSecond)));
   if (!answer.price) {
-    std::printf("what it costs was not asked\n");
+    Print("what it costs was not asked\n");
   } else if (answer.price->total > 0) {
-    std::fputs(fleet::CostText(*answer.price, "until the deadline it may cost").c_str(), stdout);
+    Print(fleet::CostText(*answer.price, "until the deadline it may cost"));
   } else {
-    std::printf("it costs nothing\n");
+    Print("it costs nothing\n");
   }
 }
 

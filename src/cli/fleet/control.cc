@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "cli/fleet/fleet.h"
 #include "cli/fleet/report.h"
+#include "cli/output.h"
 #include "fleet/control_crew.h"
 #include "fleet/health.h"
 #include "fleet/home.h"
@@ -209,15 +210,14 @@ int RunFollow(const Options& o) {
       told = text;
       std::string line = text;
       for (char& c : line) c = c == '\n' ? ' ' : c;
-      std::printf("%s\n", line.c_str());
+      if (!Print(line + "\n")) return kUsage;  // nobody listens any more
       sign = now;
       lives.CameFurther();
     }
     if (now - sign > kSignOfLife) {
-      std::printf("\n");
+      if (!Print("\n")) return kUsage;
       sign = now;
     }
-    if (std::fflush(stdout) != 0) return kUsage;  // nobody listens any more
     const auto step = fleet::CurrentStep(*journey);
     if (!step || *step > last) return kDone;
     if (SomebodyWorks(o.home)) worked = now;

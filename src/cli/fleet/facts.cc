@@ -1,10 +1,10 @@
 // `baiwan fleet facts`: on a host, before anything of the run is on it.
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <thread>
 
 #include "cli/fleet/fleet.h"
+#include "cli/output.h"
 #include "fleet/host_ready.h"
 #include "monitor/host_facts.h"
 
@@ -29,8 +29,8 @@ int RunFacts(const FactsOptions& o) {
   tracker.Take(monitor::ReadHostFacts(monitor::ThisHost(), o.host, o.folder));
   std::this_thread::sleep_for(std::chrono::nanoseconds(o.over));
   const auto facts = monitor::ReadHostFacts(monitor::ThisHost(), o.host, o.folder);
-  std::printf("%s\n", fleet::ToJson({tracker.Take(facts), o.open_files}).c_str());
-  return std::fflush(stdout) == 0 ? kDone : kUsage;
+  // Without these words the step that asked has nothing.
+  return Print(fleet::ToJson({tracker.Take(facts), o.open_files}) + "\n") ? kDone : kUsage;
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/fleet/fleet.h"
+#include "cli/output.h"
 #include "cli/stress/machine.h"
 #include "fleet/layout.h"
 
@@ -70,14 +71,14 @@ int RunPlan(FleetPlanOptions o) {
   if (const auto wrong = FinishPlan(&o)) return Fail(*wrong);
   const std::string text = fleet::WritePlan(o.plan);
   if (o.out == "-") {
-    std::fputs(text.c_str(), stdout);
+    Print(text);
     return kDone;
   }
   if (access(o.out.c_str(), F_OK) == 0) {
     return Fail(o.out + " is there already: choose another name with --out, or remove it");
   }
   if (const auto wrong = ReplaceFile(o.out, text)) return Fail(*wrong);
-  std::printf("%s\n", o.out.c_str());
+  Print(o.out + "\n");
   return kDone;
 }
 

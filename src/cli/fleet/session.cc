@@ -13,6 +13,7 @@
 #include "cli/args.h"
 #include "cli/fleet/fleet.h"
 #include "cli/fleet/report.h"
+#include "cli/output.h"
 #include "cli/revision.h"
 #include "fleet/bill.h"
 #include "fleet/plan_check.h"
@@ -293,12 +294,12 @@ int Session::Finish() {
   const std::string result = folder_ + "/report/" + stress::kResultFile;
   const auto found = stress::ReadResult(result);
   if (found && outcome != fleet::Outcome::kUnderWay && !o_.json) {
-    std::printf("\n%s", stress::SummaryTable(*found).c_str());
-    std::printf("report: %s/report/%s\n", folder_.c_str(), stress::kReportFile);
+    Print(fmt::format("\n{}report: {}/report/{}\n", stress::SummaryTable(*found), folder_,
+                      stress::kReportFile));
   }
   if (const auto text = ReadFile(folder_ + "/report/" + kServiceReport);
       text && outcome != fleet::Outcome::kUnderWay && !o_.json) {
-    std::printf("\n%s", text->c_str());
+    Print("\n" + *text);
   }
   if (o_.json) {
     const auto left = fleet::HostsLeft(journey_);
@@ -310,7 +311,7 @@ int Session::Finish() {
                           {"gave_up", journey_.gave_up},
                           {"hosts_left", left},
                           {"folder", folder_}};
-    std::printf("%s\n", end.dump().c_str());
+    Print(end.dump() + "\n");
   }
   if (outcome == fleet::Outcome::kVerified) {
     if (!o_.json) std::fprintf(stderr, "verified, and everything is destroyed\n");

@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cli/output.h"
 #include "fleet/layout.h"
 #include "fleet/status.h"
 
@@ -52,8 +53,7 @@ Show::Show(const fleet::FleetPlan& plan, bool as_json,
 
 void Show::Print(const std::string& text) {
   if (json_) {
-    std::fputs(text.c_str(), stdout);
-    std::fflush(stdout);
+    cli::Print(text);
     return;
   }
   screen_.Clear();

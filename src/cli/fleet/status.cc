@@ -3,11 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "cli/fleet/fleet.h"
+#include "cli/output.h"
 #include "fleet/plan.h"
 
 namespace baiwan::cli {
@@ -30,7 +30,7 @@ int RunStatus(const StatusOptions& o) {
   if (!journey) return Fail(journey.error());
   const std::string text =
       o.json ? fleet::ToJson(*journey) : fleet::StatusText(*journey, SystemClock().WallMillis());
-  std::fputs(text.c_str(), stdout);
+  Print(text);
   return fleet::OutcomeOf(*journey) == fleet::Outcome::kFailed ? kMismatch : kDone;
 }
 

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/args.h"
+#include "cli/output.h"
 #include "net/sockets.h"
 #include "stress/report.h"
 #include "verify/verify.h"
@@ -68,7 +69,7 @@ int StressRun::GiveUp() {
   if (const auto wrong = ReplaceFile(folder_->path() + "/" + stress::kResultFile, json)) {
     cli::Fail(*wrong);
   }
-  if (options_.json) std::printf("%s\n", json.c_str());
+  if (options_.json) Print(json + "\n");
   return exit_;
 }
 
@@ -254,7 +255,7 @@ void StressRun::Report(const stress::RunResult& result) {
       Say("report: " + report->path);
     }
   }
-  std::fputs((options_.json ? json + "\n" : "\n" + stress::SummaryTable(result)).c_str(), stdout);
+  Print(options_.json ? json + "\n" : "\n" + stress::SummaryTable(result));
 }
 
 // ---------------------------------------------------------------- children
