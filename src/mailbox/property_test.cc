@@ -150,5 +150,19 @@ INSTANTIATE_TEST_SUITE_P(Mistakes, PlantedMistake,
                                            Planted{Mistake::kConflictNotCompared, "I3"},
                                            Planted{Mistake::kAckNotJournalled, "I1"}));
 
+TEST(PropertyTest, AUserThatIsReplacedWhileABatchHoldsItIsFound) {
+  constexpr std::uint64_t kSeeds = 200;
+  std::uint64_t found = 0;
+  for (std::uint64_t seed = 1; seed <= kSeeds && found == 0; ++seed) {
+    Plan plan = Plan::WithStoreGoingBack(seed);
+    plan.mistake = Mistake::kReloadedInABatch;
+    const Outcome outcome = World(plan).Run();
+    if (!outcome.violation) continue;
+    found = seed;
+    EXPECT_EQ(outcome.violation->invariant, "I1") << Story(plan, *outcome.violation);
+  }
+  EXPECT_GT(found, 0u) << "no world of " << kSeeds << " shows it";
+}
+
 }  // namespace
 }  // namespace baiwan::mailbox::testing

@@ -90,6 +90,16 @@ void User::RestorePending(const wire::Message& m) {
   PopSettled();
 }
 
+void User::TakeMemory(User& before) {
+  for (std::uint32_t i = 0; i < friend_count_; ++i) {
+    friends_[i].flags |= before.friends_[i].flags & kDiverged;
+  }
+  if (before.waiting_ == nullptr || before.waiting_->reorder.empty()) return;
+  waiting_ = std::make_unique<Waiting>();
+  waiting_->reorder = std::move(before.waiting_->reorder);
+  waiting_->reorder_bytes = before.waiting_->reorder_bytes;
+}
+
 // ---------------------------------------------------------------- submissions
 
 SubmitResult User::Submit(const Submission& s, std::uint64_t now_ms, const Limits& limits,

@@ -131,6 +131,8 @@ class User {
   User(const wire::UserRecord& record, PartitionId partition);
   void RestorePending(const wire::Message& message);
   bool restored() const { return restore_from() > send_id_; }
+  // Loaded again in the place of `before`: what only that one knows, which no record has.
+  void TakeMemory(User& before);
   // The next one wanted.
   Seq restore_from() const { return (pending() ? pending_.back().send_id : send_ack_id_) + 1; }
 

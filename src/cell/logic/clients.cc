@@ -76,7 +76,7 @@ void FillCounters(const mailbox::Counters& c, wire::Counters* out) {
 
 void Logic::FromClient(ClientPort& from, SessionId session, UserId user,
                        const wire::ClientFrame& frame) {
-  if (Resident* r = residents_.Find(user)) {
+  if (Resident* r = Ready(user)) {
     OnFrame(*r, from, session, frame);
     return;
   }
@@ -293,7 +293,7 @@ void Logic::OnRead(Resident& r, ClientPort& from, SessionId session, const wire:
                      Fill(user, box, m, out->add_messages());
                    out->set_next(page->messages.empty() ? from_seq : page->messages.back().seq + 1);
                    from.ToClient(session, reply);
-                   Resident* now = residents_.Find(user);
+                   Resident* now = Ready(user);
                    if (box == wire::Box::kIn && now != nullptr)
                      now->user.ReadUpTo(out->next() - 1, *open_);
                  });

@@ -127,7 +127,7 @@ void Logic::Committed(store::StoreError error) {
     counters_.stored += u.out.count;
     counters_.delivered += u.in.count;
     counters_.acknowledged += r.user.counters().send_ack_id - acked;
-    residents_.SetPending(r, r.user.pending());
+    residents_.SetPending(r, r.user.pending() && !r.rewound);
     if (released.stored) AnswerWaiters(r);
     if (released.stored || released.delivered) {
       for (const auto& s : r.sessions) MarkDirty(r, *s);
@@ -180,23 +180,12 @@ void Logic::AddSnapshots() {
 
 void Logic::FinishSnapshots() {
   for (Resident* r : snapshotted_) {
+    const bool evicting = std::exchange(r->evicting, false);
     if (r->rewound) {
-      // Everything since the friend's store went back has to be found in the outbox again.
-      std::unique_ptr<Resident> taken = residents_.Take(*r);
-      const wire::UserRecord record = taken->user.ToRecord(*open_);
-      const PartitionId partition = taken->user.partition();
-      taken->user = mailbox::User(record, partition);
-      taken->user.context = taken.get();
-      taken->rewound = false;
-      Loading& loading = loading_[record.user];
-      loading.started = true;
-      loading.restoring = std::move(taken);
-      ++loads_;
-      ++counters_.rewinds;
-      RestoreMore(record.user);
-    } else if (r->evicting) {
-      r->evicting = false;
-      if (MayDrop(*r)) Drop(*r);
+      // Else this was the snapshot of an earlier batch, and the next commit has the right one.
+      if (!InBatch(*r)) LoadAgain(*r);
+    } else if (evicting && MayDrop(*r)) {
+      Drop(*r);
     }
   }
   snapshotted_.clear();

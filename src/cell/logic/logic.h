@@ -106,7 +106,6 @@ class Logic final : public LogicPort,
   struct Loading {
     std::deque<Parked> parked;
     std::uint64_t charged = 0;
-    bool started = false;
     std::unique_ptr<Resident> restoring;  // loaded, its pending messages are being read
   };
   // Both directions between this cell and another one.
@@ -143,13 +142,14 @@ class Logic final : public LogicPort,
   void AddSnapshots();
   void Snapshot(Resident& r);
   void FinishSnapshots();
-  void Changed(Resident& r);
   void MaybeDrained();
 
   // memory.cc: what goes when memory is short
   // The one rule for who may go: nothing waits for this user, nothing that is gathered for this
   // turn or a commit points to him, and what is durable says all of him.
   bool MayDrop(const Resident& r) const;
+  // A batch that gathers or is under way points to this user: he is neither dropped nor replaced.
+  bool InBatch(const Resident& r) const;
   // Nobody is connected as this user and nothing of his is on its way: a snapshot would say all.
   bool Idle(const Resident& r) const;
   void Evict();
@@ -166,10 +166,16 @@ class Logic final : public LogicPort,
   void TakingChanged(bool took);
 
   // users.cc: loading
+  // A resident that work can be done with now; null also while it is being restored.
+  Resident* Ready(UserId user) const;
   void WithUser(UserId user, std::size_t parked_bytes, Parked work);
   void StartLoads();
   void Loaded(UserId user, Result<wire::UserRecord, store::StoreError> record);
   void RestoreMore(UserId user);
+  mailbox::User& Restoring(UserId user);
+  void Rewind(Resident& r);
+  void LoadAgain(Resident& r);
+  void Abandon(Resident& r, wire::Reason why);
   void FinishLoad(UserId user, std::unique_ptr<Resident> resident, wire::Reason failed);
   void RecoverMore();
 

@@ -17,8 +17,12 @@ constexpr std::uint32_t kAgeLook = 256;    // likewise, with something that wait
 // ---------------------------------------------------------------- who may go
 
 bool Logic::MayDrop(const Resident& r) const {
+  return Idle(r) && !r.told && !r.by_change.is_linked() && !InBatch(r);
+}
+
+bool Logic::InBatch(const Resident& r) const {
   const std::uint64_t oldest = under_way_ != nullptr ? under_way_->number() : open_->number();
-  return Idle(r) && !r.told && !r.by_change.is_linked() && r.user.last_batch() < oldest;
+  return r.user.last_batch() >= oldest;
 }
 
 bool Logic::Idle(const Resident& r) const {

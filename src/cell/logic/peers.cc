@@ -33,7 +33,7 @@ Logic::Sent Logic::Forward(mailbox::User& from, const wire::Message& message) {
     ++counters_.forwarded;
     wire::Message in = message;
     in.peer = from.id();
-    if (Resident* r = residents_.Find(message.peer)) {
+    if (Resident* r = Ready(message.peer)) {
       Deliver(cell, r, wire::REASON_NONE, message.peer, in);
       return Sent::kSent;
     }
@@ -179,7 +179,7 @@ void Logic::FromPeer(CellId from, std::string_view bytes) {
     m.checksum = f.checksum();
     m.body = f.body();
     const std::size_t credit = CreditBytes(f.body().size());
-    if (Resident* r = residents_.Find(f.receiver())) {
+    if (Resident* r = Ready(f.receiver())) {
       p.in_bytes += credit;
       Deliver(from, r, wire::REASON_NONE, f.receiver(), m);
       continue;
@@ -265,7 +265,7 @@ void Logic::ReplyFromPeer(CellId from, std::string_view bytes) {
   }
   if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
   for (const wire::PairAck& a : batch.acks()) {
-    if (Resident* r = residents_.Find(a.sender())) {
+    if (Resident* r = Ready(a.sender())) {
       OnAck(*r, a.receiver(), a.upto());
     } else {
       WithUser(a.sender(), 0, [this, a](Resident* loaded, wire::Reason) {
@@ -303,7 +303,7 @@ void Logic::OnGap(Resident& r, UserId from, Seq next, bool may_rewind) {
     case mailbox::Acked::kRewound:
       node_.log.Warn("{}'s store has gone back to {} of {}: sending again from there", from,
                      next - 1, r.user.id());
-      r.rewound = true;
+      Rewind(r);
       return;
     case mailbox::Acked::kDiverged:
       ++counters_.diverged;
@@ -337,7 +337,7 @@ void Logic::AnswerLocally() {
   while (!local_.empty()) {
     const LocalAnswer a = local_.front();
     local_.pop_front();
-    if (Resident* r = residents_.Find(a.to)) {
+    if (Resident* r = Ready(a.to)) {
       OnLocalAnswer(*r, a);
       continue;
     }
@@ -403,6 +403,7 @@ void Logic::RefillUser(Resident& r) {
                    Resident* now = residents_.Find(user);
                    if (now == nullptr) return;
                    now->refilling = false;
+                   if (now->rewound) return;  // offered again once it is restored
                    if (!page) {
                      node_.log.Error("user {}: the outbox cannot be read from {} on: {}", user,
                                      first, Message(page.error()));

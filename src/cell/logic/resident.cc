@@ -35,16 +35,6 @@ Resident& Residents::Insert(std::unique_ptr<Resident> resident) {
 
 void Residents::Erase(Resident& resident) { table_->map.erase(resident.user.id()); }
 
-std::unique_ptr<Resident> Residents::Take(Resident& resident) {
-  const auto it = table_->map.find(resident.user.id());
-  std::unique_ptr<Resident> taken = std::move(it->second);
-  table_->map.erase(it);
-  for (Hook* hook : {&taken->by_use, &taken->by_change, &taken->by_pending, &taken->by_reorder}) {
-    if (hook->is_linked()) hook->unlink();
-  }
-  return taken;
-}
-
 std::size_t Residents::size() const { return table_->map.size(); }
 
 void Residents::Touch(Resident& r) {

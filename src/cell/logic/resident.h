@@ -62,7 +62,9 @@ struct Resident {
   std::uint64_t touched_turn = 0;
   Lsn first_change = 0;    // position before the first change that no snapshot has
   bool evicting = false;   // its last snapshot is being committed
-  bool rewound = false;    // to be loaded again once its snapshot is durable
+  // A friend's store has gone back: its user is replaced by what the disk says once no batch holds
+  // it any more. Until it is restored, nothing is done with it; see Logic::Ready.
+  bool rewound = false;
   bool refilling = false;  // its outbox is being read for Refill
   bool told = false;       // stands in the turn's list of residents with dirty sessions
   Seq audit_ack = 0;       // SendAckId at the last audit
@@ -88,8 +90,6 @@ class Residents {
   Resident* Find(UserId user) const;
   Resident& Insert(std::unique_ptr<Resident> resident);
   void Erase(Resident& resident);
-  // Takes it out of the table and all lists.
-  std::unique_ptr<Resident> Take(Resident& resident);
   std::size_t size() const;
 
   // Moves it to the young end of by_use.

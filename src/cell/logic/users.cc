@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "cell/logic/logic.h"
 
 namespace baiwan::cell {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t kRestorePage = 1000;    // messages
 constexpr std::size_t kRestoreBytes = 1 << 20;  // bodies
+constexpr std::uint32_t kPolicy = 1008;         // a close code of WebSocket (RFC 6455)
 constexpr std::size_t kParkedOverhead = 256;    // bytes a parked call takes, about
 
 wire::Reason ReasonOf(store::StoreError error) {
@@ -25,8 +27,13 @@ wire::Reason ReasonOf(store::StoreError error) {
 
 }  // namespace
 
+Resident* Logic::Ready(UserId user) const {
+  Resident* r = residents_.Find(user);
+  return r != nullptr && !r->rewound ? r : nullptr;
+}
+
 void Logic::WithUser(UserId user, std::size_t parked_bytes, Parked work) {
-  if (Resident* r = residents_.Find(user)) {
+  if (Resident* r = Ready(user)) {
     work(r, wire::REASON_NONE);
     return;
   }
@@ -47,8 +54,11 @@ void Logic::StartLoads() {
   while (loads_ < options_.max_loads && !load_queue_.empty()) {
     const UserId user = load_queue_.front();
     load_queue_.pop_front();
-    loading_[user].started = true;
     ++loads_;
+    if (const Resident* again = residents_.Find(user); again != nullptr) {
+      again->user.restored() ? FinishLoad(user, nullptr, wire::REASON_NONE) : RestoreMore(user);
+      continue;
+    }
     ++counters_.loads;
     store_.Load(table_.PartitionOf(user), user,
                 [this, user, alive = alive_](Result<wire::UserRecord, store::StoreError> record) {
@@ -84,14 +94,39 @@ void Logic::Loaded(UserId user, Result<wire::UserRecord, store::StoreError> reco
   RestoreMore(user);
 }
 
+// A friend's store has gone back, and what it lacks is only in the outbox. From here on nothing
+// comes to this user before it is loaded again, so after the next commit no batch holds it.
+void Logic::Rewind(Resident& r) {
+  r.rewound = true;
+  residents_.SetPending(r, false);
+  loading_.try_emplace(r.user.id());  // what comes meanwhile is parked
+}
+
+// Its snapshot is durable: everything since the friend's store went back has to be found in the
+// outbox again.
+void Logic::LoadAgain(Resident& r) {
+  ++counters_.rewinds;
+  CHECK(!InBatch(r), "no batch points to a user that is replaced");
+  mailbox::User before = std::move(r.user);
+  r.user = mailbox::User(before.ToRecord(*open_), before.partition());
+  r.user.TakeMemory(before);
+  r.user.context = &r;
+  load_queue_.push_back(r.user.id());
+}
+
+mailbox::User& Logic::Restoring(UserId user) {
+  Resident* r = residents_.Find(user);
+  return r != nullptr ? r->user : loading_[user].restoring->user;
+}
+
 void Logic::RestoreMore(UserId user) {
-  const mailbox::User& u = loading_[user].restoring->user;
+  const mailbox::User& u = Restoring(user);
   store_.ReadBox(user, wire::Box::kOut, u.durable_heads().out, u.restore_from(), kRestorePage,
                  kRestoreBytes,
                  [this, user, alive = alive_](Result<store::BoxPage, store::StoreError> page) {
                    if (!*alive) return;
                    Loading& loading = loading_[user];
-                   mailbox::User& restoring = loading.restoring->user;
+                   mailbox::User& restoring = Restoring(user);
                    if (!page || page->messages.empty()) {
                      node_.log.Error("user {}: the outbox cannot be read from {} on: {}", user,
                                      restoring.restore_from(),
@@ -107,19 +142,43 @@ void Logic::RestoreMore(UserId user) {
                  });
 }
 
+// Its outbox does not read back: who is connected or waits hears so.
+void Logic::Abandon(Resident& r, wire::Reason why) {
+  for (const auto& s : r.sessions) CloseSession(*s->port, s->id, kPolicy, Describe(why));
+  for (const Waiter& w : r.waiters) {
+    Refuse(nullptr, *w.port, w.session, w.request_id, w.send_id, why);
+  }
+  if (r.told) std::erase(told_, &r);
+  CHECK(!InBatch(r), "no batch points to a user that is dropped");
+  node_.budget.Release(Account::kUsers, r.charged);
+  node_.budget.Release(Account::kReorder, r.charged_reorder);
+  residents_.Erase(r);
+}
+
 void Logic::FinishLoad(UserId user, std::unique_ptr<Resident> resident, wire::Reason failed) {
   --loads_;
   Loading loading = std::move(loading_[user]);
   loading_.erase(user);
   node_.budget.Release(Account::kUsers, loading.charged);
-  Resident* r = nullptr;
-  if (resident != nullptr) {
-    r = &residents_.Insert(std::move(resident));
+  Resident* r = residents_.Find(user);
+  if (r != nullptr && failed != wire::REASON_NONE) {
+    Abandon(*r, failed);
+    r = nullptr;
+  }
+  if (r != nullptr) r->rewound = false;
+  if (resident != nullptr) r = &residents_.Insert(std::move(resident));
+  if (r != nullptr) {
     Recharge(*r);
     residents_.SetPending(*r, r->user.pending());
     if (r->user.pending()) StartSessions(*r);
   }
-  for (const Parked& work : loading.parked) work(r, failed);
+  for (Parked& work : loading.parked) {
+    if (r != nullptr && r->rewound) {
+      WithUser(user, 0, std::move(work));  // the one before has sent it back once more
+    } else {
+      work(r, failed);
+    }
+  }
 }
 
 }  // namespace baiwan::cell

@@ -83,16 +83,27 @@ bool ModelCell::Complete() {
   if (plan_.mistake != Mistake::kEarlyRelease) Release(*done.batch);
   done.batch->Clear();
   spare_ = std::move(done.batch);
+  LoadRewoundAgain();
+  return true;
+}
+
+// As a logic server does: what comes for such a user waits from the moment on when it turned out
+// that the friend's store has gone back, so it is in no batch once its snapshot is durable.
+void ModelCell::LoadRewoundAgain() {
   std::vector<UserId> reload;
   for (auto& [user, r] : residents_) {
-    if (r->rewound && r->user.last_batch() <= last_released_) reload.push_back(user);
+    const bool released = r->user.last_batch() <= last_released_;
+    if (r->rewound && (released || plan_.mistake == Mistake::kReloadedInABatch)) {
+      if (!world_.Require(released, "I1", "a user is replaced while a batch holds it")) return;
+      reload.push_back(user);
+    }
   }
   for (const UserId user : reload) {
     world_.Note("cell ", id_, " loads ", user, " again: a friend's store has gone back");
+    const std::unique_ptr<Resident> before = std::move(residents_[user]);
     residents_.erase(user);
-    Load(user);
+    Load(user, before.get());
   }
-  return true;
 }
 
 void ModelCell::Release(const wire::CommitBatch& batch) {
@@ -130,7 +141,7 @@ bool ModelCell::Fail() {
 
 // ---------------------------------------------------------------- users
 
-ModelCell::Resident& ModelCell::Load(UserId user) {
+ModelCell::Resident& ModelCell::Load(UserId user, Resident* before) {
   auto& slot = residents_[user];
   if (slot != nullptr) return *slot;
   const ModelDisk::Mailbox& mailbox = disk_.of(user);
@@ -140,6 +151,7 @@ ModelCell::Resident& ModelCell::Load(UserId user) {
     for (auto& f : record.friends) f.acked = f.sent;
   }
   slot = std::make_unique<Resident>(record, id_);
+  if (before != nullptr) slot->user.TakeMemory(before->user);
   world_.Note("cell ", id_, " loads ", user);
   while (!slot->user.restored()) {
     slot->user.RestorePending(mailbox.outbox.at(slot->user.restore_from() - 1).View());

@@ -71,7 +71,9 @@ class ModelCell final : private Outbound {
   void Ack(User& receiver, UserId sender, Seq upto) override;
   void Gap(User& receiver, UserId sender, Seq next) override;
 
-  Resident& Load(UserId user);
+  // `before`: what it is loaded in the place of.
+  Resident& Load(UserId user, Resident* before = nullptr);
+  void LoadRewoundAgain();
   void StartSession(Resident& resident);
   void LoadPending();
   void Open();

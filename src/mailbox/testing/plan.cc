@@ -36,6 +36,8 @@ const char* Name(Mistake mistake) {
       return "repeats not compared";
     case Mistake::kAckNotJournalled:
       return "acknowledgements not journalled";
+    case Mistake::kReloadedInABatch:
+      return "user replaced while a batch holds it";
   }
   return "unknown";
 }

@@ -25,6 +25,7 @@ enum class Mistake : std::uint8_t {
   kPendingNotRestored,   // a load takes everything for acknowledged
   kConflictNotCompared,  // old send ids are taken for repeats without a look into the outbox
   kAckNotJournalled,     // acknowledgements take effect, but do not reach the disk
+  kReloadedInABatch,     // a user whose friend's store went back is replaced while a batch holds it
 };
 const char* Name(Mistake mistake);
 
