@@ -39,7 +39,7 @@ class HeldBytes {
   std::size_t charged() const { return charged_; }
 
  private:
-  static constexpr std::size_t kStep = 64 << 10;
+  static constexpr std::size_t kStep = 8 << 10;
 
   bool Move(std::size_t target) {
     if (target < charged_) {

@@ -7,7 +7,9 @@
 // Threads: the loop of the NodeContext. Failure: what is not HTTP, or breaks a limit, is answered
 // with 400, 408, 413, 414, 417, 431, 501 or 505 and a JSON body {"error":…,"message":…}, and the
 // connection is closed. Limits: see HttpLimits; connections beyond max_connections, or beyond the
-// memory budget, get 503 with Retry-After and are closed.
+// memory budget, get 503 with Retry-After and are closed; some of them are kept in reserve for what
+// is vital (HttpService::Vital). Answers that are not taken are charged to the budget's connections
+// account; a large one that does not fit there any more is 503 as well.
 #pragma once
 
 #include <cstdint>
@@ -85,6 +87,9 @@ class HttpService {
   virtual void OnRequest(HttpExchange& exchange) = 0;
   // The client went away before it was answered; the exchange is gone afterwards.
   virtual void OnAbandoned(HttpExchange& exchange) = 0;
+  // Whether GET `path` is answered, at once and in few bytes, also when there is no room for
+  // others.
+  virtual bool Vital(std::string_view) const { return false; }
 };
 
 struct ConnectionInfo {

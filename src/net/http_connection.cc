@@ -9,17 +9,25 @@ namespace {
 
 constexpr HttpFault kTooSlow{408, "request_timeout", "the request took too long to arrive"};
 constexpr HttpFault kNoMemory{503, "overloaded", "no memory for this request now"};
+constexpr HttpFault kNoRoom{503, "overloaded", "no memory for this answer now"};
+constexpr HttpFault kTooMany{503, "too_many_connections",
+                             "this server has no room for more clients"};
+constexpr std::size_t kSmallAnswer = 1 << 10;    // bytes; always sent
+constexpr std::size_t kUnsentInNeed = 16 << 10;  // kMaxUnsent, while memory is short
+constexpr Nanos kReserveWait = kSecond;          // for the one request of a connection in reserve
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr Nanos kMaxClosing = 15 * kSecond;  // for the last answer to be taken
 
 }  // namespace
 
-HttpConnection::HttpConnection(HttpConnections& server, std::unique_ptr<ByteStream> stream)
+HttpConnection::HttpConnection(HttpConnections& server, std::unique_ptr<ByteStream> stream,
+                               bool reserve)
     : server_(server),
       stream_(std::move(stream)),
       peer_(stream_->peer()),
       parser_(server.limits.max_head, server.limits.max_body),
+      reserve_(reserve),
       since_(server.now),
       held_(server.node.budget, Account::kConnections) {
   StreamLimits limits;
@@ -37,8 +45,7 @@ std::size_t HttpConnection::OnData(std::string_view data) {
       break;
     case Phase::kAnswering:
     case Phase::kClogged:
-      paused_ = true;
-      stream_->PauseReading();
+      Leave(data.size());
       return 0;
     case Phase::kClosing:
     case Phase::kUpgraded:
@@ -57,11 +64,21 @@ std::size_t HttpConnection::OnData(std::string_view data) {
   }
   if (phase_ == Phase::kClosing) return data.size();
   if (phase_ == Phase::kReading) Incomplete(parser_.begun());
-  if (used < data.size() && phase_ != Phase::kReading) {
-    paused_ = true;
-    stream_->PauseReading();
-  }
+  if (used < data.size() && phase_ != Phase::kReading) Leave(data.size() - used);
   return used;
+}
+
+// What is behind an unanswered request waits where it is.
+void HttpConnection::Leave(std::size_t bytes) {
+  paused_ = true;
+  stream_->PauseReading();
+  left_ = bytes;
+  held_.CoverAlways(parser_.held_bytes() + stream_->unsent() + left_);
+}
+
+void HttpConnection::GoOn() {
+  left_ = 0;
+  if (std::exchange(paused_, false)) stream_->ResumeReading();
 }
 
 std::size_t HttpConnection::TakeRequests(std::string_view data) {
@@ -96,13 +113,20 @@ bool HttpConnection::Serve() {
   form_.http10 = parser_.http10();
   form_.keep_alive = request.keep_alive && !server_.stopping;
   form_.head_only = request.method == "HEAD";
+  if (reserve_) {
+    form_.keep_alive = false;
+    if (request.method != "GET" || !server_.service.Vital(request.path)) {
+      Refuse(kTooMany, {{"Retry-After", "1"}});
+      return true;
+    }
+  }
   set_context(0);
   in_service_ = true;
   const auto alive = lifetime_.token();
   server_.service.OnRequest(*this);
   if (!*alive) return false;
   in_service_ = false;
-  if (phase_ == Phase::kReading && stream_->unsent() > kMaxUnsent) Enter(Phase::kClogged);
+  if (phase_ == Phase::kReading && Clogged()) Enter(Phase::kClogged);
   return true;
 }
 
@@ -123,15 +147,16 @@ void HttpConnection::Enter(Phase phase) {
 void HttpConnection::Reply(int status, std::string_view content_type, std::string_view body,
                            const Headers& extra) {
   if (phase_ != Phase::kAnswering) return;
+  if (!HasRoomFor(body.size())) return Refuse(kNoRoom, {{"Retry-After", "1"}});
   AppendAnswer(stream_->Output(), form_, status, content_type, body, extra);
   parser_.Next();
-  CoverHeld();  // what is answered is answered, whatever the budget says
+  held_.CoverAlways(stream_->unsent() + left_);
   if (!form_.keep_alive) return Close();
   Enter(Phase::kReading);
   if (in_service_) return;
   // An answer that came later: what waited behind its request is offered again.
-  if (stream_->unsent() > kMaxUnsent) Enter(Phase::kClogged);
-  if (phase_ == Phase::kReading && std::exchange(paused_, false)) stream_->ResumeReading();
+  if (Clogged()) Enter(Phase::kClogged);
+  if (phase_ == Phase::kReading) GoOn();
 }
 
 std::unique_ptr<WebSocket> HttpConnection::Upgrade(WsHandler* handler) {
@@ -156,13 +181,30 @@ std::unique_ptr<WebSocket> HttpConnection::Upgrade(WsHandler* handler) {
   return socket;
 }
 
-bool HttpConnection::CoverHeld() { return held_.Cover(parser_.held_bytes() + stream_->unsent()); }
+bool HttpConnection::CoverHeld() {
+  return held_.Cover(parser_.held_bytes() + stream_->unsent() + left_);
+}
+
+bool HttpConnection::HasRoomFor(std::size_t answer) {
+  if (answer <= kSmallAnswer || held_.Cover(stream_->unsent() + left_ + answer)) return true;
+  return in_service_ && server_.service.Vital(request().path);
+}
+
+bool HttpConnection::Clogged() const {
+  const std::size_t unsent = stream_->unsent();
+  return unsent > kMaxUnsent ||
+         (unsent > kUnsentInNeed && server_.node.budget.pressed(Account::kConnections));
+}
 
 void HttpConnection::OnWritable() {
   CoverHeld();
-  if (phase_ != Phase::kClogged) return;
+  if (phase_ == Phase::kClogged) Unclog();
+}
+
+void HttpConnection::Unclog() {
+  if (Clogged()) return;
   Enter(Phase::kReading);
-  if (std::exchange(paused_, false)) stream_->ResumeReading();
+  GoOn();
 }
 
 // ---- the end
@@ -198,11 +240,12 @@ void HttpConnection::Sweep(Nanos slack) {
         if (waited >= server_.limits.head_timeout) Refuse(kTooSlow);
         return;
       }
+      if (reserve_ && waited >= kReserveWait) return Refuse(kTooMany, {{"Retry-After", "1"}});
       if (waited >= server_.limits.idle_timeout) server_.Remove(this);
       return;
     case Phase::kClogged:
-      if (waited >= server_.limits.idle_timeout) server_.Remove(this);
-      return;
+      if (waited >= server_.limits.idle_timeout) return server_.Remove(this);
+      return Unclog();
     case Phase::kClosing:
       if (waited >= kMaxClosing) server_.Remove(this);
       return;

@@ -54,7 +54,8 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   // Bytes of answers that a client may leave unread before its next request has to wait.
   static constexpr std::size_t kMaxUnsent = 1 << 20;
 
-  HttpConnection(HttpConnections& server, std::unique_ptr<ByteStream> stream);
+  // One in `reserve` has no room of its own: it is asked something vital once, or refused.
+  HttpConnection(HttpConnections& server, std::unique_ptr<ByteStream> stream, bool reserve);
 
   // Answers with an error at once and closes.
   void Refuse(const HttpFault& fault, const Headers& extra = {});
@@ -62,6 +63,7 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   void Sweep(Nanos slack);
   // Between two requests, with nothing unsent.
   bool idle() const;
+  bool in_reserve() const { return reserve_; }
   ConnectionInfo Info() const;
 
   std::size_t registry_index = 0;  // the server's own
@@ -84,6 +86,11 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   void Incomplete(bool partial);
   void Close();
   bool CoverHeld();
+  bool HasRoomFor(std::size_t answer);
+  bool Clogged() const;
+  void Unclog();
+  void Leave(std::size_t bytes);
+  void GoOn();
   void Enter(Phase phase);
 
   HttpConnections& server_;
@@ -94,9 +101,11 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   bool in_service_ = false;  // in OnRequest
   bool partial_ = false;     // a request has begun to arrive
   bool paused_ = false;
+  const bool reserve_;
   AnswerForm form_;  // of the answer to come
   Nanos since_ = 0;  // in this phase, or since the first byte of a request
   std::uint64_t requests_ = 0;
+  std::size_t left_ = 0;  // bytes that wait, unused, behind an unanswered request
   WsConnection* upgraded_ = nullptr;
   Lifetime::Token upgraded_alive_;
   HeldBytes held_;  // an incomplete body, or answers that are not sent

@@ -9,11 +9,9 @@ namespace baiwan::net {
 namespace {
 
 // What an open connection costs in memory, in rest: its objects, and its share of the buffers.
-constexpr std::uint64_t kConnectionBytes = 4 << 10;
-constexpr std::size_t kMostRefusing =
-    64;  // connections that are being told that there are too many
-constexpr HttpFault kTooMany{503, "too_many_connections",
-                             "this server has no room for more clients"};
+constexpr std::uint64_t kConnectionBytes = 8 << 10;
+// Connections for which there is no room: they are told so, or asked something vital.
+constexpr std::size_t kReserve = 64;
 
 Nanos SweepPeriod(const HttpLimits& limits) {
   const Nanos shortest =
@@ -87,18 +85,22 @@ class HttpServerImpl final : public HttpServer, private HttpConnections {
   std::size_t open() const { return connections_.size() + sockets_.size(); }
 
   void Accept(std::unique_ptr<ByteStream> stream) {
-    if (open() >= limits.max_connections + kMostRefusing) return;
     now = node.clock.Monotonic();
     const bool room = open() < limits.max_connections &&
                       node.budget.Charge(Account::kConnections, kConnectionBytes);
-    if (!room) node.budget.ChargeAlways(Account::kConnections, kConnectionBytes);
+    if (!room) {
+      // Whoever has something vital to ask does so at once.
+      if (reserve_.size() >= kReserve) Remove(reserve_.front());
+      node.budget.ChargeAlways(Account::kConnections, kConnectionBytes);
+    }
     HttpConnections& shared = *this;
-    Insert(connections_, std::make_unique<HttpConnection>(shared, std::move(stream)));
-    if (!room) connections_.back()->Refuse(kTooMany, {{"Retry-After", "1"}});
+    Insert(connections_, std::make_unique<HttpConnection>(shared, std::move(stream), !room));
+    if (!room) reserve_.push_back(connections_.back().get());
     if (timer_ == 0) ArmSweep();
   }
 
   void Remove(HttpConnection* connection) override {
+    if (connection->in_reserve()) std::erase(reserve_, connection);
     node.budget.Release(Account::kConnections, kConnectionBytes);
     Take(connections_, connection->registry_index);
   }
@@ -139,6 +141,7 @@ class HttpServerImpl final : public HttpServer, private HttpConnections {
   std::unique_ptr<Listener> listener_;
   Endpoint local_;
   std::vector<std::unique_ptr<HttpConnection>> connections_;
+  std::vector<HttpConnection*> reserve_;  // of these, in the order in which they came
   std::vector<WsConnection*> sockets_;
   TimerId timer_ = 0;
   Lifetime lifetime_;

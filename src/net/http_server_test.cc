@@ -28,6 +28,7 @@ class EchoService final : public HttpService {
                        std::string(request.body));
   }
   void OnAbandoned(HttpExchange& exchange) override { abandoned.push_back(exchange.context()); }
+  bool Vital(std::string_view path) const override { return path == "/vital"; }
 
   std::function<void(HttpExchange&)> on_request;
   std::vector<std::string> seen;
@@ -288,6 +289,7 @@ TEST_F(HttpServerTest, RefusesConnectionsBeyondItsLimit) {
   RawPeer one(world, server->local());
   auto two = std::make_unique<RawPeer>(world, server->local());
   RawPeer three(world, server->local());
+  three.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   world.Settle();
   const std::string refusal = three.Take();
   EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503 "));
@@ -300,7 +302,7 @@ TEST_F(HttpServerTest, RefusesConnectionsBeyondItsLimit) {
 }
 
 TEST(HttpServerBudget, RefusesConnectionsBeyondTheBudgetAndGivesEverythingBack) {
-  MemoryWorld world(1, 10 << 10);
+  MemoryWorld world(1, 40 << 10);
   EchoService service;
   {
     auto server = HttpServer::Listen(world.node, kAnyPort, service, {});
@@ -309,9 +311,72 @@ TEST(HttpServerBudget, RefusesConnectionsBeyondTheBudgetAndGivesEverythingBack) 
     RawPeer two(world, (*server)->local());
     EXPECT_GT(world.budget.used(Account::kConnections), 0u);
     RawPeer three(world, (*server)->local());
+    three.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     world.Settle();
     EXPECT_THAT(three.Take(), StartsWith("HTTP/1.1 503 "));
   }
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
+TEST_F(HttpServerTest, AnswersWhatIsVitalWhenThereIsNoRoom) {
+  HttpLimits limits;
+  limits.max_connections = 1;
+  Start(limits);
+  RawPeer one(world, server->local());
+  EXPECT_THAT(Answer("GET /vital HTTP/1.1\r\nHost: h\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+  // Also when many come and ask nothing: the oldest of them make room, the others are told later.
+  std::vector<std::unique_ptr<RawPeer>> quiet;
+  for (int i = 0; i < 200; ++i) quiet.push_back(std::make_unique<RawPeer>(world, server->local()));
+  EXPECT_THAT(Answer("GET /vital HTTP/1.1\r\nHost: h\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_LT(server->Connections().size(), 100u);
+  world.Advance(5 * kSecond);
+  EXPECT_THAT(quiet.back()->Take(), StartsWith("HTTP/1.1 503 "));
+  EXPECT_TRUE(quiet.front()->closed);
+  quiet.clear();
+  world.Advance(20 * kSecond);
+  EXPECT_EQ(server->Connections().size(), 1u);
+  EXPECT_FALSE(one.closed);
+}
+
+TEST(HttpServerBudget, AnswersThatAreNotTakenStayWithinTheirShare) {
+  MemoryWorld world(1, 8 << 20);
+  EchoService service;
+  service.on_request = [&](HttpExchange& exchange) {
+    const bool vital = exchange.request().path == "/vital";
+    exchange.Reply(200, "", std::string(vital ? 20'000 : 250'000, 'x'));
+  };
+  auto server = HttpServer::Listen(world.node, kAnyPort, service, {});
+  ASSERT_TRUE(server);
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  for (int i = 0; i < 100; ++i) {
+    peers.push_back(std::make_unique<RawPeer>(world, (*server)->local()));
+    peers.back()->stream->PauseReading();
+    for (int k = 0; k < 8; ++k) peers.back()->Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    world.Settle();
+  }
+  std::size_t unsent = 0;
+  for (const ConnectionInfo& c : (*server)->Connections()) unsent += c.unsent;
+  EXPECT_LE(unsent, std::size_t{4} << 20);
+  EXPECT_GE(world.budget.used(Account::kConnections), unsent);
+  EXPECT_LE(world.budget.used(Account::kConnections), std::size_t{5} << 20);
+  // The others are told so, and what is vital is answered.
+  RawPeer other(world, (*server)->local());
+  other.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world.Settle();
+  const std::string refusal = other.Take();
+  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(refusal, HasSubstr("Retry-After: "));
+  RawPeer vital(world, (*server)->local());
+  vital.Send("GET /vital HTTP/1.1\r\nHost: h\r\n\r\n");
+  world.Settle();
+  EXPECT_THAT(vital.Take(), StartsWith("HTTP/1.1 200 "));
+  peers.clear();
+  world.Advance(20 * kSecond);
+  RawPeer later(world, (*server)->local());
+  later.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world.Settle();
+  EXPECT_THAT(later.Take(), StartsWith("HTTP/1.1 200 "));
+  server = NetError::kOther;
   EXPECT_EQ(world.budget.used(), 0u);
 }
 

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,9 @@ class Ops {
   // Answers one of the paths above; false for any other.
   bool Handle(net::HttpExchange& exchange);
 
+  // What is answered also when there is no room for anything else.
+  static bool Vital(std::string_view path) { return path == "/healthz" || path == "/metrics"; }
+
   std::string MetricsText() const;
   std::string StatusJson() const;
   std::string Unhealthy() const;
@@ -64,6 +68,7 @@ class OpsService final : public net::HttpService {
   explicit OpsService(Ops& ops) : ops_(ops) {}
   void OnRequest(net::HttpExchange& exchange) override;
   void OnAbandoned(net::HttpExchange&) override {}
+  bool Vital(std::string_view path) const override { return Ops::Vital(path); }
 
  private:
   Ops& ops_;

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/units.h"
+#include "ops/ops.h"
 #include "registry/json.h"
 
 namespace baiwan::registry {
@@ -122,6 +123,8 @@ void RegistryServer::OnRequest(net::HttpExchange& exchange) {
     Error(exchange, 404, "not_found", "there is nothing under this path");
   }
 }
+
+bool RegistryServer::Vital(std::string_view path) const { return ops::Ops::Vital(path); }
 
 void RegistryServer::OnAbandoned(net::HttpExchange& exchange) {
   const auto gone = [&](const Watcher& w) { return w.exchange == &exchange; };

@@ -25,6 +25,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/metrics.h"
@@ -55,6 +56,7 @@ class RegistryServer final : public net::HttpService, public MetricsSource {
 
   void OnRequest(net::HttpExchange& exchange) override;
   void OnAbandoned(net::HttpExchange& exchange) override;
+  bool Vital(std::string_view path) const override;
   void WriteMetrics(MetricsSink& sink) const override;
   const Registry& registry() const { return registry_; }
 

@@ -72,6 +72,7 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
   // net::HttpService
   void OnRequest(net::HttpExchange& exchange) override;
   void OnAbandoned(net::HttpExchange& exchange) override;
+  bool Vital(std::string_view path) const override;
 
   // ClientPort
   void ToClient(SessionId session, const wire::ServerFrame& frame) override;

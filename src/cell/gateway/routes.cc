@@ -3,6 +3,7 @@
 
 #include "cell/gateway/gateway.h"
 #include "cell/gateway/json.h"
+#include "ops/ops.h"
 
 namespace baiwan::cell {
 namespace {
@@ -88,6 +89,8 @@ void Gateway::OnRequest(net::HttpExchange& exchange) {
   if (extra_ && extra_(exchange)) return;
   Refuse(exchange, wire::REASON_NOT_FOUND);
 }
+
+bool Gateway::Vital(std::string_view path) const { return ops::Ops::Vital(path); }
 
 bool Gateway::ParseUser(net::HttpExchange& exchange, std::string_view text, UserId* user) {
   if (ParseId(text, user) && *user != 0) return true;
