@@ -50,10 +50,8 @@ class Budget {
            : account == Account::kReorder   ? hard_ / 8
                                             : hard_;
   }
-  // Whether who holds much of this account should let go of it.
-  bool pressed(Account account) const {
-    return over_soft() || used(account) > limit(account) / 5 * 4;
-  }
+  // Most of the share is used: who holds much of it should let go.
+  bool pressed(Account account) const { return used(account) > limit(account) / 5 * 4; }
   std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
   std::uint64_t used(Account account) const {
     return by_account_[Index(account)].load(std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/budget.h"
 
@@ -54,6 +55,27 @@ class HeldBytes {
   Budget& budget_;
   const Account account_;
   std::size_t charged_ = 0;
+};
+
+// How fast a client takes what it is sent. While most of the memory for connections is held, those
+// who hold much of it and take little lose their connection: it is they whom others wait for.
+class TakingPace {
+ public:
+  // To be asked about once a second; `taken` are the bytes that the client has taken so far.
+  bool TooSlow(std::size_t held, std::uint64_t taken, const Budget& budget) {
+    const bool slow = held >= kMuch && taken - taken_ < kLittle;
+    taken_ = taken;
+    times_ = slow && budget.pressed(Account::kConnections) ? times_ + 1 : 0;
+    return times_ > kTimes;
+  }
+
+ private:
+  static constexpr std::size_t kMuch = 32 << 10;
+  static constexpr std::uint64_t kLittle = 16 << 10;  // bytes between two looks
+  static constexpr int kTimes = 3;                    // in sequence
+
+  std::uint64_t taken_ = 0;
+  int times_ = 0;
 };
 
 }  // namespace baiwan::net

@@ -186,7 +186,12 @@ bool HttpConnection::CoverHeld() {
 }
 
 bool HttpConnection::HasRoomFor(std::size_t answer) {
-  if (answer <= kSmallAnswer || held_.Cover(stream_->unsent() + left_ + answer)) return true;
+  if (answer <= kSmallAnswer) return true;
+  // The last of the share is for connections that are made meanwhile.
+  if (!server_.node.budget.pressed(Account::kConnections) &&
+      held_.Cover(stream_->unsent() + left_ + answer)) {
+    return true;
+  }
   return in_service_ && server_.service.Vital(request().path);
 }
 
@@ -232,6 +237,9 @@ void HttpConnection::OnClosed(NetError) {
 
 void HttpConnection::Sweep(Nanos slack) {
   if (held_.charged() > 0) CoverHeld();
+  if (pace_.TooSlow(held_.charged(), stream_->bytes_out(), server_.node.budget)) {
+    return OnClosed(NetError::kTimeout);
+  }
   if (server_.stopping && idle()) return server_.Remove(this);
   const Nanos waited = server_.now - since_ - slack;
   switch (phase_) {

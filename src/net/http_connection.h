@@ -109,6 +109,7 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   WsConnection* upgraded_ = nullptr;
   Lifetime::Token upgraded_alive_;
   HeldBytes held_;  // an incomplete body, or answers that are not sent
+  TakingPace pace_;
   Lifetime lifetime_;
 };
 

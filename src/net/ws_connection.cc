@@ -202,6 +202,10 @@ void WsConnection::TickByItself() {
 void WsConnection::Tick(Nanos now) {
   if (state_ != State::kOpen) return;
   if (unsent_held_.charged() > 0) unsent_held_.Cover(stream_->unsent());
+  if (pace_.TooSlow(unsent_held_.charged(), stream_->bytes_out(), node_.budget)) {
+    Note(kWsTryAgainLater, "reading too slowly");
+    return Gone();
+  }
   if (std::exchange(heard_, false)) {
     quiet_since_ = now;
     pinged_ = false;

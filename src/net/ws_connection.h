@@ -110,6 +110,7 @@ class WsConnection final : public WebSocket, private StreamHandler {
   std::string close_reason_;
   HeldBytes unsent_held_;
   HeldBytes unread_held_;
+  TakingPace pace_;
   Lifetime lifetime_;
 };
 
