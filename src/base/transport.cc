@@ -23,7 +23,9 @@ const char* Message(NetError error) {
     case NetError::kPermission:
       return "not allowed to listen there";
     case NetError::kTooManyFiles:
-      return "out of file descriptors";
+      return "out of file descriptors (EMFILE)";
+    case NetError::kNoLocalPort:
+      return "out of local ports (EADDRNOTAVAIL)";
     case NetError::kReadBufferFull:
       return "a frame larger than the read buffer";
     case NetError::kOther:

@@ -33,6 +33,7 @@ enum class NetError : std::uint8_t {
   kAddressInUse,    // listen: somebody else has this port
   kPermission,      // listen: not allowed here
   kTooManyFiles,    // out of file descriptors
+  kNoLocalPort,     // every local port is taken, of those towards that address
   kReadBufferFull,  // the handler left more than max_unread bytes unused
   kOther,
 };

@@ -31,6 +31,7 @@ inline constexpr int kDone = 0;
 inline constexpr int kMismatch = 1;
 inline constexpr int kUsage = 2;
 inline constexpr int kDeadline = 3;
+inline constexpr int kNotAsPlanned = 4;  // verified, but the load was not what was asked for
 
 // Every target keeps its value, which is the default, if the argument is not given.
 class Args {

@@ -2,9 +2,11 @@
 // cell's users, and leaves a result file that is written anew every second, so that a life that
 // ends by a kill is counted by the next one.
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/file.h"
 #include "cli/commands.h"
@@ -17,6 +19,7 @@
 #include "stress/driver.h"
 #include "stress/graph_text.h"
 #include "stress/http_target.h"
+#include "stress/offer.h"
 #include "stress/ws_target.h"
 #include "supervise/ready.h"
 
@@ -25,6 +28,7 @@ namespace {
 
 constexpr Nanos kKeepEvery = kSecond;
 constexpr Nanos kBeginWithin = 2 * kSecond;
+constexpr std::uint32_t kSpareFiles = 128;  // beside the users' connections
 
 struct Options {
   ConfigArgs config;
@@ -56,7 +60,9 @@ class DriveProcess {
   int Run(const Endpoint& listen) {
     auto http = net::HttpServer::Listen(node_, listen, ops_service_, net::HttpLimits{});
     if (!http) {
-      return Fail(fmt::format("cannot listen on {}: {}", listen.ToString(), Message(http.error())));
+      const bool none = http.error() == NetError::kNoLocalPort;
+      return Fail(fmt::format("cannot listen on {}: {}", listen.ToString(),
+                              none ? stress::WayOutOf("EADDRNOTAVAIL") : Message(http.error())));
     }
     ops_.SetConnections([&http] { return (*http)->Connections(); });
     registry::Service self;
@@ -85,7 +91,7 @@ class DriveProcess {
     if (!options_.result.empty() && !WriteResult()) exit_ = kUsage;
     const stress::DriveCounters& c = driver_.counters();
     if (c.users_failed > 0 || !c.failures.empty() || c.behind_ledger > 0) exit_ = kMismatch;
-    return exit_;
+    return exit_ == kDone ? AsPlanned() : exit_;
   }
 
  private:
@@ -102,7 +108,22 @@ class DriveProcess {
   }
 
   void Begin() {
-    if (!std::exchange(begun_, true)) driver_.Start([this] { Leave(); });
+    if (!std::exchange(begun_, true)) driver_.Start([this] { Ended(); });
+  }
+
+  void Ended() {
+    if (!driver_.broken().empty()) {
+      node_.log.Error("{}", driver_.broken());
+      exit_ = kUsage;
+    }
+    Leave();
+  }
+
+  int AsPlanned() {
+    const stress::RunOffer offer = stress::OfferOf({{Name(), All()}});
+    if (offer.valid) return kDone;
+    node_.log.Warn("latency is not valid: {}", offer.reason);
+    return kNotAsPlanned;
   }
 
   void KeepResult() {
@@ -110,10 +131,15 @@ class DriveProcess {
     keep_ = node_.loop.After(kKeepEvery, [this] { KeepResult(); });
   }
 
-  bool WriteResult() {
+  // Former lives included.
+  stress::DriveResult All() const {
     stress::DriveResult result = driver_.Result();
     result.Continue(earlier_);
-    const auto wrong = ReplaceFile(options_.result, result.ToJson());
+    return result;
+  }
+
+  bool WriteResult() {
+    const auto wrong = ReplaceFile(options_.result, All().ToJson());
     if (wrong) node_.log.Error("{}", *wrong);
     return !wrong;
   }
@@ -138,6 +164,19 @@ class DriveProcess {
   int exit_ = kDone;
 };
 
+// No more connections than there are descriptors for.
+std::optional<std::string> FitConnections(stress::DriveOptions* o) {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return std::nullopt;
+  const rlim_t most = files.rlim_cur > kSpareFiles ? files.rlim_cur - kSpareFiles : 0;
+  if (most < o->concurrency) {
+    return fmt::format("--concurrency {} does not fit: {}; {} users at a time do", o->concurrency,
+                       stress::WayOutOf("EMFILE"), most);
+  }
+  if (most < o->max_connections) o->max_connections = static_cast<std::uint32_t>(most);
+  return std::nullopt;
+}
+
 int Run(Options o) {
   if (const auto wrong = stress::Validate(o.spec)) return Fail(*wrong);
   const auto config = Load(o.config, {"ops"});
@@ -145,6 +184,7 @@ int Run(Options o) {
   if (o.drive.cell >= o.spec.cells) {
     return Fail(fmt::format("--cell {} is not one of {} cells", o.drive.cell, o.spec.cells));
   }
+  if (const auto wrong = FitConnections(&o.drive)) return Fail(*wrong);
   o.spec.partitions = static_cast<std::uint32_t>(config->integer("cell.partitions"));
   stress::CellGraph graph;
   if (o.graph.empty()) {
@@ -184,7 +224,9 @@ Command DriveCommand() {
   return {"drive", "Plays the users of one cell: the load client.",
           "  baiwan drive --cell 0 --set registry.endpoint=127.0.0.1:8089 --ledger cell-0.ledger\n"
           "  baiwan drive --cell 2 --protocol http --concurrency 500\n"
-          "  baiwan drive --cell 0 --rate 5000        # open loop: latency from the planned time\n",
+          "  baiwan drive --cell 0 --rate 5000        # open loop: latency from the planned time\n"
+          "Exit codes: 0 done, 1 refused or messages lost, 2 usage or environment, 3 interrupted,\n"
+          "4 done, but the load was not as planned (--rate).\n",
           [](Args& args) {
             auto o = std::make_shared<Options>();
             AddConfigArgs(args, &o->config);

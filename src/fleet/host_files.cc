@@ -19,6 +19,7 @@ struct Child {
   std::string name;
   Argv argv;
   std::string restart = "always";
+  std::vector<int> final_codes = {};
   Nanos stop_deadline = 30 * kSecond;
   int stage = 0;
 };
@@ -219,7 +220,10 @@ class Maker {
                  Path(result)};
     Append(&more, WorkloadArgv(spec_));
     Add(name, settings, "drive", more,
-        {.restart = "on-failure", .stop_deadline = 10 * kSecond, .stage = 5});
+        {.restart = "on-failure",
+         .final_codes = {2, 4},  // what it cannot do, and what was not as planned, stays so
+         .stop_deadline = 10 * kSecond,
+         .stage = 5});
     host_.ledgers.push_back(ledger);
     if (place == 0) host_.folders.emplace_back("ledgers");
   }
@@ -233,10 +237,10 @@ class Maker {
     for (const Child& child : children) {
       text += fmt::format(
           "\n[[child]]\nname = {}\ncommand = {}\nlog = {}\nrestart = {}\nstop_deadline = {}\n"
-          "stage = {}\nready = {}\n",
+          "stage = {}\nready = {}\nfinal = [{}]\n",
           Quoted(child.name), QuotedList(child.argv), Quoted(Path("logs/" + child.name + ".log")),
           Quoted(child.restart), Quoted(FormatDuration(child.stop_deadline)), child.stage,
-          child.name != "service" && child.name != "load");
+          child.name != "service" && child.name != "load", fmt::join(child.final_codes, ", "));
     }
     return text;
   }

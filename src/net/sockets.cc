@@ -36,7 +36,6 @@ NetError ErrorOf(int error) {
     case EHOSTUNREACH:
     case ENETDOWN:
     case EHOSTDOWN:
-    case EADDRNOTAVAIL:
     case EAFNOSUPPORT:
       return NetError::kUnreachable;
     case ETIMEDOUT:
@@ -46,6 +45,8 @@ NetError ErrorOf(int error) {
     case EACCES:
     case EPERM:
       return NetError::kPermission;
+    case EADDRNOTAVAIL:  // a listener means something else by it, see OpenListener
+      return NetError::kNoLocalPort;
     case EMFILE:
     case ENFILE:
       return NetError::kTooManyFiles;
@@ -113,7 +114,11 @@ Result<int, NetError> OpenListener(const Endpoint& at, int backlog, Blocking blo
   SetOption(fd, SOL_SOCKET, SO_REUSEADDR);
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
   if (bind(fd, address->get(), address->size) != 0 || listen(fd, backlog) != 0) {
-    const NetError error = ErrorOf(errno);
+    // Of an address: it is not this machine's. Of any free port: there is none.
+    const bool no_port = errno == EADDRINUSE && at.port == 0;
+    const NetError error = errno == EADDRNOTAVAIL ? NetError::kUnreachable
+                           : no_port              ? NetError::kNoLocalPort
+                                                  : ErrorOf(errno);
     close(fd);
     return error;
   }

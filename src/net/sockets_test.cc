@@ -22,6 +22,7 @@ TEST(Sockets, EveryErrorNumberThatMattersHasItsOwnMeaning) {
       {ETIMEDOUT, NetError::kTimeout},
       {ECONNRESET, NetError::kReset},
       {EPIPE, NetError::kReset},
+      {EADDRNOTAVAIL, NetError::kNoLocalPort},
       {EIO, NetError::kOther},
   };
   for (const auto& [error, meaning] : cases) EXPECT_EQ(ErrorOf(error), meaning) << error;

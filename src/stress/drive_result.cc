@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 using Counts = std::map<std::string, std::uint64_t>;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 // What every form of a result has, in one list each.
 struct Number {
@@ -31,14 +31,20 @@ constexpr Number kKnown[] = {
 };
 // What was done: the sum of several lives.
 constexpr Number kDone[] = {
-    {"submitted", &DriveResult::submitted},         {"repeated", &DriveResult::repeated},
-    {"presumed_lost", &DriveResult::presumed_lost}, {"connects", &DriveResult::connects},
-    {"disconnects", &DriveResult::disconnects},     {"polls", &DriveResult::polls},
-    {"behind_ledger", &DriveResult::behind_ledger},
+    {"submitted", &DriveResult::submitted},           {"repeated", &DriveResult::repeated},
+    {"presumed_lost", &DriveResult::presumed_lost},   {"connects", &DriveResult::connects},
+    {"disconnects", &DriveResult::disconnects},       {"polls", &DriveResult::polls},
+    {"behind_ledger", &DriveResult::behind_ledger},   {"scheduled", &DriveResult::scheduled},
+    {"scheduled_late", &DriveResult::scheduled_late}, {"offered", &DriveResult::offered},
 };
-constexpr Number kTimes[] = {
+// When something began: the first of all; and when it ended: the last.
+constexpr Number kBegins[] = {
     {"first_submit_ms", &DriveResult::first_submit_ms},
+    {"first_due_ms", &DriveResult::first_due_ms},
+};
+constexpr Number kEnds[] = {
     {"last_ack_ms", &DriveResult::last_ack_ms},
+    {"last_offer_ms", &DriveResult::last_offer_ms},
 };
 struct ByName {
   const char* name;
@@ -48,6 +54,15 @@ constexpr ByName kByName[] = {
     {"refused", &DriveResult::refused},
     {"failures", &DriveResult::failures},
     {"downs", &DriveResult::downs},
+    {"exhausted", &DriveResult::exhausted},
+};
+struct Text {
+  const char* name;
+  std::string DriveResult::*field;
+};
+constexpr Text kTexts[] = {
+    {"first_failure", &DriveResult::first_failure},
+    {"broken", &DriveResult::broken},
 };
 struct Latency {
   const char* name;
@@ -56,6 +71,7 @@ struct Latency {
 constexpr Latency kLatencies[] = {
     {"stored_latency", &DriveResult::stored_latency},
     {"delivered_latency", &DriveResult::delivered_latency},
+    {"loop_lag", &DriveResult::loop_lag},
 };
 
 // {"max_ns":…,"buckets":[[index,count],…]}: those that are not empty.
@@ -106,10 +122,12 @@ void Add(const Counts& from, Counts* to) {
 }  // namespace
 
 std::string DriveResult::ToJson() const {
-  json object = {{"version", kVersion}, {"first_failure", first_failure}};
+  json object = {{"version", kVersion}, {"planned_rate", planned_rate}};
   for (const Number& n : kKnown) object[n.name] = this->*n.field;
   for (const Number& n : kDone) object[n.name] = this->*n.field;
-  for (const Number& n : kTimes) object[n.name] = this->*n.field;
+  for (const Number& n : kBegins) object[n.name] = this->*n.field;
+  for (const Number& n : kEnds) object[n.name] = this->*n.field;
+  for (const Text& t : kTexts) object[t.name] = this->*t.field;
   for (const ByName& b : kByName) object[b.name] = this->*b.field;
   for (const Latency& l : kLatencies) object[l.name] = stress::ToJson(this->*l.field);
   return object.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
@@ -131,15 +149,15 @@ Result<DriveResult, std::string> DriveResult::FromJson(std::string_view text) {
     if (field != nullptr) out.*n.field = field->get<std::uint64_t>();
     return field != nullptr;
   };
-  for (const Number& n : kKnown) {
-    if (!number(n)) return wrong(n.name);
-  }
-  for (const Number& n : kDone) {
-    if (!number(n)) return wrong(n.name);
-  }
-  for (const Number& n : kTimes) {
-    if (!number(n)) return wrong(n.name);
-  }
+  const char* bad = nullptr;
+  const auto numbers = [&](const auto& list) {
+    for (const Number& n : list) bad = bad == nullptr && !number(n) ? n.name : bad;
+  };
+  numbers(kKnown);
+  numbers(kDone);
+  numbers(kBegins);
+  numbers(kEnds);
+  if (bad != nullptr) return wrong(bad);
   for (const ByName& b : kByName) {
     const auto it = object.find(b.name);
     if (it == object.end() || !stress::FromJson(*it, &(out.*b.field))) return wrong(b.name);
@@ -148,9 +166,14 @@ Result<DriveResult, std::string> DriveResult::FromJson(std::string_view text) {
     const auto it = object.find(l.name);
     if (it == object.end() || !stress::FromJson(*it, &(out.*l.field))) return wrong(l.name);
   }
-  const auto failure = object.find("first_failure");
-  if (failure == object.end() || !failure->is_string()) return wrong("first_failure");
-  out.first_failure = failure->get<std::string>();
+  for (const Text& t : kTexts) {
+    const auto it = object.find(t.name);
+    if (it == object.end() || !it->is_string()) return wrong(t.name);
+    out.*t.field = it->get<std::string>();
+  }
+  const auto rate = object.find("planned_rate");
+  if (rate == object.end() || !rate->is_number()) return wrong("planned_rate");
+  out.planned_rate = rate->get<double>();
   return out;
 }
 
@@ -161,11 +184,12 @@ void AddDone(const DriveResult& from, DriveResult* to) {
   for (const Number& n : kDone) to->*n.field += from.*n.field;
   for (const ByName& b : kByName) Add(from.*b.field, &(to->*b.field));
   for (const Latency& l : kLatencies) (to->*l.field).Merge(from.*l.field);
-  if (from.first_submit_ms != 0 &&
-      (to->first_submit_ms == 0 || from.first_submit_ms < to->first_submit_ms)) {
-    to->first_submit_ms = from.first_submit_ms;
+  for (const Number& n : kBegins) {
+    const std::uint64_t theirs = from.*n.field;
+    std::uint64_t& ours = to->*n.field;
+    if (theirs != 0 && (ours == 0 || theirs < ours)) ours = theirs;
   }
-  to->last_ack_ms = std::max(to->last_ack_ms, from.last_ack_ms);
+  for (const Number& n : kEnds) to->*n.field = std::max(to->*n.field, from.*n.field);
 }
 
 }  // namespace
@@ -173,13 +197,18 @@ void AddDone(const DriveResult& from, DriveResult* to) {
 void DriveResult::Merge(const DriveResult& other) {
   for (const Number& n : kKnown) this->*n.field += other.*n.field;
   AddDone(other, this);
-  if (first_failure.empty()) first_failure = other.first_failure;
+  planned_rate += other.planned_rate;
+  for (const Text& t : kTexts) {
+    if ((this->*t.field).empty()) this->*t.field = other.*t.field;
+  }
 }
 
 void DriveResult::Continue(const DriveResult& earlier) {
   for (const Number& n : kKnown) this->*n.field = std::max(this->*n.field, earlier.*n.field);
   AddDone(earlier, this);
+  planned_rate = std::max(planned_rate, earlier.planned_rate);
   if (!earlier.first_failure.empty()) first_failure = earlier.first_failure;
+  if (broken.empty()) broken = earlier.broken;
 }
 
 }  // namespace baiwan::stress

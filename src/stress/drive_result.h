@@ -33,17 +33,29 @@ struct DriveCounts {
   std::uint64_t disconnects = 0;
   std::uint64_t polls = 0;
   std::uint64_t behind_ledger = 0;  // users for whom the server knew less than it had told
-  std::map<std::string, std::uint64_t> refused;   // by code
-  std::map<std::string, std::uint64_t> failures;  // refusals that should not have been, by code
-  std::map<std::string, std::uint64_t> downs;     // connections lost or not made, by reason
-  std::string first_failure;                      // a sentence about it
-  Nanos first_submit = 0;                         // monotonic; 0: none. Not kept, not merged
+  // Open loop. See offer.h.
+  std::uint64_t scheduled = 0;       // messages that were due
+  std::uint64_t scheduled_late = 0;  // of these, so late that it was the load client's own doing
+  std::uint64_t offered = 0;         // handed to a connection, repeats not included
+  std::map<std::string, std::uint64_t> refused;    // by code
+  std::map<std::string, std::uint64_t> failures;   // refusals that should not have been, by code
+  std::map<std::string, std::uint64_t> downs;      // connections lost or not made, by reason
+  std::map<std::string, std::uint64_t> exhausted;  // not made for want of something, by errno
+  std::string first_failure;                       // a sentence about it
+  Nanos first_submit = 0;                          // monotonic; 0: none. Not kept, not merged
   Nanos last_ack = 0;
+  Nanos first_due = 0;  // open loop: when the schedule began
+  Nanos last_offer = 0;
 };
 
 struct DriveResult : DriveCounts {
   std::uint64_t first_submit_ms = 0;  // wall clock, since 1970; 0: none
   std::uint64_t last_ack_ms = 0;      // the last one that told something new
+  std::uint64_t first_due_ms = 0;     // open loop: when the schedule began
+  std::uint64_t last_offer_ms = 0;    // and when the last message went out for the first time
+  double planned_rate = 0;            // messages a second; 0: closed loop
+  std::string broken;                 // why it could not go on; empty: it could
+  Histogram loop_lag;                 // how late its own loop was
   Histogram stored_latency;           // from the planned time; open loop only
   Histogram delivered_latency;
 

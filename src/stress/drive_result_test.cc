@@ -13,10 +13,10 @@ using ::testing::HasSubstr;
 DriveResult Some(std::uint64_t salt) {
   DriveResult r;
   std::uint64_t n = salt;
-  for (std::uint64_t* field :
-       {&r.users, &r.users_started, &r.users_stored, &r.users_finished, &r.users_failed,
-        &r.messages, &r.stored, &r.delivered, &r.submitted, &r.repeated, &r.presumed_lost,
-        &r.connects, &r.disconnects, &r.polls, &r.behind_ledger}) {
+  for (std::uint64_t* field : {&r.users, &r.users_started, &r.users_stored, &r.users_finished,
+                               &r.users_failed, &r.messages, &r.stored, &r.delivered, &r.submitted,
+                               &r.repeated, &r.presumed_lost, &r.connects, &r.disconnects, &r.polls,
+                               &r.behind_ledger, &r.scheduled, &r.scheduled_late, &r.offered}) {
     *field = ++n;
   }
   r.refused = {{"window", 3 + salt}, {"overloaded", 1}};
@@ -25,6 +25,12 @@ DriveResult Some(std::uint64_t salt) {
   r.first_failure = "user 3: message 7 was refused with 403 (not_friend)";
   r.first_submit_ms = 1'700'000'000'000 + salt;
   r.last_ack_ms = 1'700'000'009'000 + salt;
+  r.first_due_ms = 1'700'000'000'500 + salt;
+  r.last_offer_ms = 1'700'000'008'000 + salt;
+  r.planned_rate = 2500.5;
+  r.exhausted = {{"EMFILE", 2 + salt}};
+  r.broken = "out of everything";
+  r.loop_lag.Add(7 * kMillisecond, 3);
   for (std::uint64_t i = 1; i < 100; ++i)
     r.stored_latency.Add(static_cast<Nanos>(i * i * 71'003), i);
   r.delivered_latency.Add(3 * kSecond + 1);
@@ -51,6 +57,9 @@ TEST(DriveResult, ComesBackFromJsonAsItWas) {
   EXPECT_EQ(back->last_ack_ms, r.last_ack_ms);
   ExpectSame(back->stored_latency, r.stored_latency);
   ExpectSame(back->delivered_latency, r.delivered_latency);
+  ExpectSame(back->loop_lag, r.loop_lag);
+  EXPECT_EQ(back->planned_rate, 2500.5);
+  EXPECT_EQ(back->broken, r.broken);
   ASSERT_TRUE(DriveResult::FromJson(DriveResult().ToJson()).ok());
 }
 
@@ -67,7 +76,7 @@ TEST(DriveResult, WhatIsDamagedIsRefusedByName) {
     const auto result = DriveResult::FromJson(text);
     return result ? std::string("taken") : result.error();
   };
-  EXPECT_THAT(spoiled("\"version\": 1", "\"version\": 2"), HasSubstr("version"));
+  EXPECT_THAT(spoiled("\"version\": 2", "\"version\": 1"), HasSubstr("version"));
   EXPECT_THAT(spoiled("\"connects\": 13", "\"connects\": -13"), HasSubstr("connects"));
   EXPECT_THAT(spoiled("\"connects\": 13", "\"connects\": \"13\""), HasSubstr("connects"));
   EXPECT_THAT(spoiled("\"stored\"", "\"stoned\""), HasSubstr("stored"));
@@ -87,6 +96,8 @@ TEST(DriveResult, SeveralLoadClientsAddUp) {
   EXPECT_EQ(sum.failures.at("not_friend"), 600u);
   EXPECT_EQ(sum.first_submit_ms, 1'700'000'000'100u);
   EXPECT_EQ(sum.last_ack_ms, 1'700'000'009'500u);
+  EXPECT_EQ(sum.last_offer_ms, 1'700'000'008'500u);
+  EXPECT_EQ(sum.planned_rate, 5001);
   EXPECT_EQ(sum.stored_latency.count(), 2 * Some(0).stored_latency.count());
   DriveResult nothing;
   nothing.Merge(Some(5));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "stress/offer.h"
 #include "stress/player.h"
 
 namespace baiwan::stress {
@@ -72,7 +73,6 @@ void Driver::Fill() {
 
 void Driver::SlotFree() {
   --playing_;
-  ++counters_.users_stored;
   SettleSoon();
 }
 
@@ -96,8 +96,9 @@ void Driver::SettleSoon() {
     if (!*alive) return;
     settle_posted_ = false;
     ended_.clear();
-    Fill();
-    if (counters_.users_finished + counters_.users_failed < counters_.users) return;
+    if (broken_.empty()) Fill();
+    const bool all = counters_.users_finished + counters_.users_failed >= counters_.users;
+    if (!all && broken_.empty()) return;
     node_.loop.Cancel(std::exchange(tick_, 0));
     if (done_) std::exchange(done_, nullptr)();
   });
@@ -118,6 +119,7 @@ bool Driver::TakeRetry(Nanos now) {
 
 void Driver::Tick() {
   const Nanos now = node_.clock.Monotonic();
+  if (tick_due_ != 0) loop_lag_.Add(now - tick_due_);
   if (options_.rate > 0) Schedule(now);
   while (!wakes_.empty() && wakes_.top().at <= now) {
     const std::uint32_t index = wakes_.top().index;
@@ -127,8 +129,11 @@ void Driver::Tick() {
   if (now - swept_ >= kSweepEvery) {
     swept_ = now;
     Sweep(now);
+    LookForConnections(now);
   }
-  tick_ = node_.loop.After(options_.rate > 0 ? kOpenTick : kClosedTick, [this] { Tick(); });
+  const Nanos pause = options_.rate > 0 ? kOpenTick : kClosedTick;
+  tick_due_ = node_.clock.Monotonic() + pause;
+  tick_ = node_.loop.After(pause, [this] { Tick(); });
 }
 
 void Driver::Sweep(Nanos now) {
@@ -144,7 +149,7 @@ void Driver::Schedule(Nanos now) {
   if (schedule_from_ == 0) {
     const std::size_t first = std::min<std::size_t>(options_.concurrency, players_.size());
     if (robin_.size() < first && now - started_ < kWaitForFirst) return;
-    schedule_from_ = now;
+    schedule_from_ = counters_.first_due = now;
   }
   const auto due = static_cast<std::uint64_t>(static_cast<double>(now - schedule_from_) / kSecond *
                                               options_.rate);
@@ -163,6 +168,8 @@ void Driver::Schedule(Nanos now) {
     if (!std::exchange(player->touched, true)) touched_.push_back(index);
     ++robin_at_;
     ++scheduled_;
+    ++counters_.scheduled;
+    counters_.scheduled_late += now - when > kOfferedWithin ? 1 : 0;
   }
   for (const std::uint32_t index : touched_) {
     Player* player = players_[index].get();
@@ -170,6 +177,25 @@ void Driver::Schedule(Nanos now) {
     player->touched = false;
     player->Pump(now);
   }
+}
+
+// Whoever has no port or descriptor left is no judge of anybody: what is missing is named at once,
+// and when nothing comes back, that is the end.
+void Driver::OutOf(NetError what) {
+  const char* name = ErrnoOf(what);
+  exhausted_of_ = what;
+  if (exhausted_since_ == 0) exhausted_since_ = node_.clock.Monotonic();
+  if (counters_.exhausted[name]++ > 0) return;
+  node_.log.Error("{} connections are open or wanted, and one more cannot be made: {}",
+                  connections_, WayOutOf(name));
+}
+
+void Driver::LookForConnections(Nanos now) {
+  if (exhausted_since_ == 0 || now - exhausted_since_ < options_.exhausted_for) return;
+  if (!broken_.empty()) return;
+  broken_ = fmt::format("no connection could be made for {} s: {}",
+                        (now - exhausted_since_) / kSecond, WayOutOf(ErrnoOf(exhausted_of_)));
+  SettleSoon();
 }
 
 std::uint64_t Driver::WallMillis(Nanos monotonic) const {
@@ -183,6 +209,11 @@ DriveResult Driver::Result() const {
   static_cast<DriveCounts&>(result) = counters_;
   result.first_submit_ms = WallMillis(counters_.first_submit);
   result.last_ack_ms = WallMillis(counters_.last_ack);
+  result.first_due_ms = WallMillis(counters_.first_due);
+  result.last_offer_ms = WallMillis(counters_.last_offer);
+  result.planned_rate = options_.rate;
+  result.broken = broken_;
+  result.loop_lag = loop_lag_;
   result.stored_latency = stored_latency_;
   result.delivered_latency = delivered_latency_;
   return result;
@@ -212,6 +243,16 @@ void Driver::WriteMetrics(MetricsSink& sink) const {
   count("drive_connects_total", "connections made", c.connects);
   count("drive_disconnects_total", "connections lost", c.disconnects);
   count("drive_polls_total", "times that counters were asked for", c.polls);
+  count("drive_scheduled_total", "open loop: messages that were due", c.scheduled);
+  count("drive_scheduled_late_total", "of these, late by the load client's own doing",
+        c.scheduled_late);
+  count("drive_offered_total", "open loop: messages handed to a connection, once each", c.offered);
+  sink.Gauge("drive_loop_lag_p99_seconds", "how late the load client's own loop was, p99",
+             static_cast<double>(loop_lag_.Quantile(0.99)) / kSecond);
+  for (const auto& [name, n] : c.exhausted) {
+    sink.Counter("drive_exhausted_total", "connections not made for want of it",
+                 static_cast<double>(n), fmt::format("errno=\"{}\"", name));
+  }
   count("drive_behind_ledger_total", "users for whom the server knew less than it had told",
         c.behind_ledger);
   for (const auto& [code, n] : c.refused) {

@@ -5,13 +5,17 @@
 // stored, and frees its slot when all are stored; its connection is kept until all are with the
 // friends. Open loop (`rate`): messages become due on a fixed schedule, whatever the backend does,
 // are sent in order, and latency counts from the moment they were due, so that a backend that
-// stops shows in every message that should have been sent meanwhile.
+// stops shows in every message that should have been sent meanwhile. A user frees its slot when all
+// of its messages are due, so that answers do not decide who plays; what the load client itself
+// was late with is counted apart.
 //
 // Threads: one loop. Failure: what is refused with unknown fate (429, 503, 504) is repeated after
 // the pause asked for, with backoff and jitter, from a budget of retries; connections are made
 // again likewise. Any other refusal is a failure of the run, counted and named: that user gives
-// up, the others go on. Killed and started again, it goes on from the server's counters; what it
-// was told is in the ledger, and a server that knows less is counted and named.
+// up, the others go on. Without a local port or a descriptor for a connection it tries again for a
+// while, and ends when it gets none at all: see broken(). Killed and started again, it goes on from
+// the server's counters; what it was told is in the ledger, and a server that knows less is counted
+// and named.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +51,8 @@ struct DriveOptions {
   double retries_per_s = 100;              // … and at least these …
   std::uint32_t retries_saved = 1000;      // … of which so many can be saved up
   Nanos stall_timeout = 30 * kSecond;      // a user that gets no further for so long connects again
+  Nanos exhausted_for = 10 * kSecond;      // without one connection for want of ports or files: the
+                                           // load client cannot do what it should, and ends
   Nanos resend_after = 2 * kSecond;        // without pushes: when what was taken, but does not
                                            // become stored, counts as lost; doubles each time
 };
@@ -61,10 +67,13 @@ class Driver final : public MetricsSource {
          const CellGraph& graph, Target& target, Ledger* ledger);
   ~Driver() override;
 
-  // Plays; calls `done` once, in a later turn, when every user has finished or given up.
+  // Plays; calls `done` once, in a later turn, when every user has finished or given up, or when it
+  // is broken.
   void Start(std::function<void()> done);
 
   const DriveCounters& counters() const { return counters_; }
+  // Why it cannot go on, with the way out; empty: it can.
+  const std::string& broken() const { return broken_; }
   const Histogram& stored_latency() const { return stored_latency_; }        // open loop only
   const Histogram& delivered_latency() const { return delivered_latency_; }  // open loop only
   // All of this in a form that can be kept and merged. Of this life of the driver only, but for
@@ -87,6 +96,8 @@ class Driver final : public MetricsSource {
   void Schedule(Nanos now);
   void WakeAt(Nanos at, std::uint32_t index) { wakes_.push({at, index}); }
   void SlotFree();
+  void OutOf(NetError what);
+  void LookForConnections(Nanos now);
   void WantsSchedule(std::uint32_t index) { robin_.push_back(index); }
   void Ended(Player& player);
   void SettleSoon();
@@ -120,9 +131,14 @@ class Driver final : public MetricsSource {
   Nanos schedule_from_ = 0;  // 0: not yet
   std::uint64_t scheduled_ = 0;
   TimerId tick_ = 0;
+  Nanos tick_due_ = 0;
+  Nanos exhausted_since_ = 0;  // 0: connections can be made
+  NetError exhausted_of_{};
+  std::string broken_;
   DriveCounters counters_;
   Histogram stored_latency_;
   Histogram delivered_latency_;
+  Histogram loop_lag_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -202,7 +202,7 @@ TEST_F(OpenLoop, SlotsGoToTheNextUsersAndTheRateGoesOn) {
   EXPECT_NEAR(static_cast<double>(driver_->counters().submitted - before), 9000, 200);
   ASSERT_TRUE(RunToDone(60 * kSecond));
   ExpectAllDone();
-  EXPECT_LE(target_->most_playing, 5u);
+  EXPECT_LE(target_->most_playing, 10u) << "whose messages are all due makes room";
 }
 
 TEST_F(OpenLoop, KilledAndStartedAgainWhatIsStoredIsNotDueAgain) {

@@ -57,7 +57,7 @@ class HttpTarget::Client final : public TargetClient {
     Endpoint gateway;
     if (!address_.Next(target_.gateway_, user_, &gateway)) {
       target_.node_.loop.Post([this, alive = alive_] {
-        if (*alive) listener_->OnDown("no gateway is known yet", kAgain);
+        if (*alive) listener_->OnDown("no gateway is known yet", kAgain, NetError{});
       });
       return;
     }
@@ -92,7 +92,7 @@ class HttpTarget::Client final : public TargetClient {
 
  private:
   void Submitted(Seq send_id, Result<net::HttpResponse, NetError>& response) {
-    if (!response) return Down(Message(response.error()), kAgain);
+    if (!response) return Down(Message(response.error()), kAgain, response.error());
     if (response->status == 307) return Elsewhere(*response);
     if (response->status != 200) listener_->OnRefused(ToRefusal(send_id, *response));
     if (std::exchange(poll_wanted_, false)) return Poll();
@@ -100,7 +100,7 @@ class HttpTarget::Client final : public TargetClient {
   }
 
   void Polled(Result<net::HttpResponse, NetError>& response) {
-    if (!response) return Down(Message(response.error()), kAgain);
+    if (!response) return Down(Message(response.error()), kAgain, response.error());
     if (response->status == 307) return Elsewhere(*response);
     if (response->status != 200) {
       const TargetRefusal refusal = ToRefusal(0, *response);
@@ -126,7 +126,7 @@ class HttpTarget::Client final : public TargetClient {
       return Poll();
     }
     poll_wanted_ = false;
-    listener_->OnDown("moved to another gateway", 0);
+    listener_->OnDown("moved to another gateway", 0, NetError{});
   }
 
   static bool IsTemporary(int status) { return status == 408 || status == 429 || status >= 503; }
@@ -141,11 +141,11 @@ class HttpTarget::Client final : public TargetClient {
     return refusal;
   }
 
-  void Down(const std::string& why, Nanos retry_after) {
+  void Down(const std::string& why, Nanos retry_after, NetError error = NetError{}) {
     up_ = false;
     poll_wanted_ = false;
     address_.Failed();
-    listener_->OnDown(why, retry_after);
+    listener_->OnDown(why, retry_after, error);
   }
 
   HttpTarget& target_;

@@ -58,11 +58,12 @@ void Driver::Player::OnUp(const TargetCounters& counters) {
   if (state_ == State::kEnded) return;
   const Nanos now = Now();
   ++driver_.counters_.connects;
+  driver_.exhausted_since_ = 0;
   failed_connects_ = 0;
   state_ = State::kUp;
   Rewind(counters);
   if (!std::exchange(was_up_, true) && open_loop()) {
-    due_ = due_base_ = stored_;
+    due_ = due_base_ = offered_ = stored_;
     if (due_ < plan_.total()) driver_.WantsSchedule(index_);
   }
   Settle(counters, now);
@@ -130,11 +131,18 @@ void Driver::Player::Settle(const TargetCounters& counters, Nanos now) {
     told_delivered_ = std::max(delivered_, told_delivered_);
     if (driver_.ledger_ != nullptr) driver_.ledger_->Told(index_, told_stored_, told_delivered_);
   }
-  if (stored_ == total && std::exchange(slot_held_, false)) driver_.SlotFree();
+  if (stored_ == total) {
+    if (!std::exchange(stored_told_, true)) ++c.users_stored;
+    LeaveSlot();
+  }
   if (stored_ == total && delivered_ == total) {
     state_ = State::kEnded;
     driver_.Ended(*this);
   }
+}
+
+void Driver::Player::LeaveSlot() {
+  if (std::exchange(slot_held_, false)) driver_.SlotFree();
 }
 
 // Adds the latencies of what is new beyond `stored` and `delivered`.
@@ -182,8 +190,9 @@ void Driver::Player::GiveUp(const TargetRefusal& refusal) {
   driver_.Ended(*this);
 }
 
-void Driver::Player::OnDown(std::string_view why, Nanos retry_after) {
+void Driver::Player::OnDown(std::string_view why, Nanos retry_after, NetError error) {
   if (state_ == State::kEnded) return;
+  if (error == NetError::kNoLocalPort || error == NetError::kTooManyFiles) driver_.OutOf(error);
   DriveCounters& c = driver_.counters_;
   if (state_ == State::kUp) ++c.disconnects;
   constexpr std::size_t kMostReasons = 32;
@@ -234,7 +243,7 @@ void Driver::Player::OnSweep(Nanos now) {
 
 void Driver::Player::Stalled(std::string_view why) {
   client_.reset();
-  OnDown(why, 0);
+  OnDown(why, 0, NetError{});
 }
 
 // ---------------------------------------------------------------- what this user does
@@ -243,6 +252,7 @@ bool Driver::Player::Due(Nanos when) {
   if (state_ == State::kEnded || due_ >= plan_.total()) return false;
   ++due_;
   due_at_.push_back(when);
+  if (due_ == plan_.total()) LeaveSlot();
   return true;
 }
 
@@ -310,10 +320,21 @@ void Driver::Player::SubmitFrame(Nanos now) {
   c.submitted += frame_.size();
   if (in_flight_.empty()) progress_at_ = now;
   for (const TargetMessage& m : frame_) in_flight_.Add(m.send_id);
+  if (open_loop()) CountOffered(now);
   since_poll_ += static_cast<std::uint32_t>(frame_.size());
   poll_gap_ = 0;
   if (poll_at_ != 0) poll_at_ = std::min(poll_at_, now + kPollFirst);
   client_->Submit(frame_);
+}
+
+void Driver::Player::CountOffered(Nanos now) {
+  DriveCounters& c = driver_.counters_;
+  for (const TargetMessage& m : frame_) {
+    if (m.send_id <= offered_) continue;
+    offered_ = m.send_id;
+    ++c.offered;
+    c.last_offer = now;
+  }
 }
 
 void Driver::Player::Pump(Nanos now) {

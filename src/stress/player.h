@@ -36,7 +36,7 @@ class Driver::Player final : public TargetListener {
   void OnUp(const TargetCounters& counters) override;
   void OnAcknowledged(const TargetCounters& counters) override;
   void OnRefused(const TargetRefusal& refusal) override;
-  void OnDown(std::string_view why, Nanos retry_after) override;
+  void OnDown(std::string_view why, Nanos retry_after, NetError error) override;
 
  private:
   enum class State : std::uint8_t { kDown, kConnecting, kUp, kEnded };
@@ -46,12 +46,14 @@ class Driver::Player final : public TargetListener {
   Seq last_due() const { return open_loop() ? due_ : plan_.total(); }
   void Rewind(const TargetCounters& counters);
   void Settle(const TargetCounters& counters, Nanos now);
+  void LeaveSlot();
   void Measure(Seq stored, Seq delivered, Nanos now);
   Seq IdAt(Seq position);
   Seq NextId(Nanos now);
   bool WorthAFrame(std::size_t room) const;
   void FillFrame(std::size_t room, Nanos now);
   void SubmitFrame(Nanos now);
+  void CountOffered(Nanos now);
   bool PollIfDue(Nanos now);
   void Poll();
   void Stalled(std::string_view why);
@@ -66,6 +68,7 @@ class Driver::Player final : public TargetListener {
   std::unique_ptr<TargetClient> client_;
   State state_ = State::kDown;
   bool slot_held_ = true;
+  bool stored_told_ = false;  // counted in users_stored
   bool failed_ = false;
   bool was_up_ = false;
   bool behind_ = false;  // counted in behind_ledger
@@ -91,6 +94,7 @@ class Driver::Player final : public TargetListener {
   Nanos wake_at_ = 0;             // 0: no wake is planned
   Seq due_ = 0;                   // open loop: messages that may have been sent by now
   Seq due_base_ = 0;              // due_at_ begins behind it
+  Seq offered_ = 0;               // handed to a connection up to here, at some time
   std::vector<Nanos> due_at_;
   std::vector<TargetMessage> frame_;
   std::vector<std::string> bodies_;

@@ -205,6 +205,25 @@ std::string PerCell(const RunResult& r, const ReportRun* other) {
       .Html();
 }
 
+std::string Load(const RunResult& r, const ReportRun* other) {
+  if (r.offer.planned_per_s <= 0) return "";
+  const auto whole = [](double v) { return Whole(v); };
+  return NumberTable("Load: planned, offered, reached", other)
+      .Add(
+          "planned, messages a second", r, [](const RunResult& x) { return x.offer.planned_per_s; },
+          whole)
+      .Add(
+          "offered", r, [](const RunResult& x) { return x.offer.offered_per_s; }, whole)
+      .Add(
+          "reached", r, [](const RunResult& x) { return x.rate_per_s; }, whole)
+      .Add(
+          "load clients late, ms, p99", r,
+          [](const RunResult& x) { return x.offer.loop_lag_p99_ms; }, Fixed)
+      .Add(
+          "and at most", r, [](const RunResult& x) { return x.offer.loop_lag_max_ms; }, Fixed)
+      .Html();
+}
+
 std::string Bill(const RunResult& r) {
   if (!r.cost || r.cost->prices.empty()) return "";  // hosts that cost nothing
   const RunCost& c = *r.cost;
@@ -225,6 +244,10 @@ std::string Bill(const RunResult& r) {
 }
 
 std::string Latency(const RunResult& r) {
+  if (!r.offer.valid) {
+    return "<div class=\"card warning\"><h3>Latency is not valid</h3><p>" +
+           Escaped(r.offer.reason) + "</p></div>\n";
+  }
   if (!r.latency_stored && !r.latency_delivered) {
     return "<div class=\"card\"><h3>Latency</h3><p class=\"soft\">Measured with --rate only: a "
            "closed loop sends when it is answered, so its waiting times say little.</p></div>\n";
@@ -426,6 +449,10 @@ std::string Head(const ReportRun& run, const ReportRun* other) {
         "machine during the run: what was measured means little.</p>\n",
         r.machine.steal_share * 100);
   }
+  if (!r.offer.valid) {
+    html += "<p class=\"card warning\">The load was not as planned: " + Escaped(r.offer.reason) +
+            ".</p>\n";
+  }
   html += "<div class=\"grid figures\">\n" + Figure(Whole(r.rate_per_s), "messages a second") +
           Figure(Fixed(r.cpu_us_per_message), "CPU µs a message") +
           Figure(Fixed(r.phase_seconds.run) + " s", "from first to last message") +
@@ -441,7 +468,7 @@ std::string ReportHtml(const ReportRun& run, const ReportRun* other) {
   std::string html = Head(run, other);
   html += std::string("<h2>Numbers</h2>\n<div class=\"grid tables") + (other ? " wide" : "") +
           "\">\n" + Messages(r, other) + Phases(r, other) + Costs(r, other) + PerCell(r, other) +
-          Latency(r) + Bill(r) + "</div>\n";
+          Load(r, other) + Latency(r) + Bill(r) + "</div>\n";
   html += "<h2>Who used what</h2>\n<div class=\"grid tables\">\n";
   if (r.cpu_us_by_role) html += Shares("CPU by role", *r.cpu_us_by_role, "µs a message");
   html += Shares("CPU by process", r.cpu_us_by_process, "µs a message") +

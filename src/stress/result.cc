@@ -45,6 +45,18 @@ Json OptionsJson(const RunOptions& o) {
           {"rate", o.rate}};
 }
 
+Json OfferJson(const RunResult& r) {
+  const RunOffer& o = r.offer;
+  const bool open = o.planned_per_s > 0;
+  return {{"planned_per_s", open ? Json(o.planned_per_s) : Json(nullptr)},
+          {"offered_per_s", open ? Json(o.offered_per_s) : Json(nullptr)},
+          {"reached_per_s", r.rate_per_s},
+          {"loop_lag_p99_ms", o.loop_lag_p99_ms},
+          {"loop_lag_max_ms", o.loop_lag_max_ms},
+          {"valid", o.valid},
+          {"reason", o.reason}};
+}
+
 // Reads fields of objects into what they are for; a field of another type is an error, named once.
 class Reader {
  public:
@@ -133,6 +145,15 @@ void ReadOptions(Reader& in, const Json& json, RunOptions* o) {
   in.Get(json, "messages_per_frame", &o->messages_per_frame);
   in.Get(json, "in_flight", &o->in_flight);
   in.Get(json, "rate", &o->rate);
+}
+
+void ReadOffer(Reader& in, const Json& json, RunOffer* o) {
+  in.Get(json, "planned_per_s", &o->planned_per_s);
+  in.Get(json, "offered_per_s", &o->offered_per_s);
+  in.Get(json, "loop_lag_p99_ms", &o->loop_lag_p99_ms);
+  in.Get(json, "loop_lag_max_ms", &o->loop_lag_max_ms);
+  in.Get(json, "valid", &o->valid);
+  in.Get(json, "reason", &o->reason);
 }
 
 void ReadMachine(Reader& in, const Json& json, RunMachine* m) {
@@ -277,12 +298,14 @@ std::string ToJson(const RunResult& r) {
         {"run", p.run},
         {"verify", p.verify}}},
       {"rate_per_s", r.rate_per_s},
+      {"load", OfferJson(r)},
       {"cpu_us_per_message",
        {{"total", r.cpu_us_per_message},
         {"by_process", MapJson(r.cpu_us_by_process)},
         {"by_role", r.cpu_us_by_role ? MapJson(*r.cpu_us_by_role) : Json(nullptr)}}},
       {"latency_ms",
-       {{"stored", LatencyJson(r.latency_stored)},
+       {{"valid", r.offer.valid},
+        {"stored", LatencyJson(r.latency_stored)},
         {"delivered", LatencyJson(r.latency_delivered)}}},
       {"peak_rss_mib",
        {{"total", r.peak_rss_mib}, {"by_process", MapJson(r.peak_rss_mib_by_process)}}},
@@ -327,6 +350,7 @@ Result<RunResult, std::string> ResultFromJson(std::string_view text) {
   in.Get(phases, "run", &r.phase_seconds.run);
   in.Get(phases, "verify", &r.phase_seconds.verify);
   in.Get(json, "rate_per_s", &r.rate_per_s);
+  ReadOffer(in, in.Object(json, "load"), &r.offer);
   const Json& cpu = in.Object(json, "cpu_us_per_message");
   in.Get(cpu, "total", &r.cpu_us_per_message);
   in.GetMap(cpu, "by_process", &r.cpu_us_by_process);

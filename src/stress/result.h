@@ -13,6 +13,7 @@
 
 #include "base/histogram.h"
 #include "base/result.h"
+#include "stress/offer.h"
 #include "stress/workload.h"
 
 namespace baiwan::stress {
@@ -139,10 +140,11 @@ struct RunResult {
   RunMessages messages;
   RunPhases phase_seconds;
   double rate_per_s = 0;          // messages through the phase `run`
+  RunOffer offer;                 // whether the load was as planned
   double cpu_us_per_message = 0;  // user and system time of all processes in that phase
   std::map<std::string, double> cpu_us_by_process;
   std::optional<std::map<std::string, double>> cpu_us_by_role;  // where roles are processes
-  std::optional<RunLatency> latency_stored;                     // open loop only
+  std::optional<RunLatency> latency_stored;                     // open loop only, if it is valid
   std::optional<RunLatency> latency_delivered;
   double peak_rss_mib = 0;  // sum of the processes' own peaks
   std::map<std::string, double> peak_rss_mib_by_process;
@@ -155,11 +157,18 @@ struct RunResult {
   std::vector<RunHost> hosts;
   std::vector<std::string> warnings;  // of hosts, as they were told
   std::optional<RunCost> cost;
-  int exit_code = 0;                  // 0 verified, 1 mismatch, 2 usage or environment, 3 deadline
+  // 0 verified, 1 mismatch, 2 usage or environment, 3 deadline, 4 verified but not as planned
+  int exit_code = 0;
   std::vector<std::string> problems;  // mismatches (the first 20) or what went wrong
 
   bool operator==(const RunResult&) const = default;
 };
+
+inline constexpr int kExitNotAsPlanned = 4;
+
+// What the load clients came to, for a result that has its messages and its exit code: rate,
+// latency, whether the load was as planned; and what they found wrong, as problems.
+void TakeLoad(const DriveResults& load_clients, RunResult* result);
 
 // With line breaks, fields in the order of the documentation.
 std::string ToJson(const RunResult& result);

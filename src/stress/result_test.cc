@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 namespace baiwan::stress {
 namespace {
 
@@ -20,6 +22,7 @@ RunResult Full() {
   r.cpu_us_per_message = 8.125;
   r.cpu_us_by_process = {{"cell-0", 1.25}, {"drive-0", 0.5}};
   r.cpu_us_by_role = {{"gateway", 1.0}, {"logic", 2.5}};
+  r.offer = {50'000, 49'990.5, 1.25, 8, true, ""};
   r.latency_stored = RunLatency{1.5, 7.25, 12, 40};
   r.latency_delivered = RunLatency{2.5, 9, 15, 50};
   r.peak_rss_mib = 212.4;
@@ -57,6 +60,59 @@ TEST(RunResult, SurvivesItsJson) {
   const auto empty = ResultFromJson(ToJson(RunResult{}));
   ASSERT_TRUE(empty.ok()) << empty.error();
   EXPECT_EQ(*empty, RunResult{});
+}
+
+DriveResult LoadClient(double planned, std::uint64_t offered, std::uint64_t ms) {
+  DriveResult r;
+  r.planned_rate = planned;
+  r.scheduled = r.offered = offered;
+  r.first_due_ms = r.first_submit_ms = 1'700'000'000'000;
+  r.last_offer_ms = r.first_due_ms + ms;
+  r.last_ack_ms = r.last_offer_ms + 20;
+  r.stored_latency.Add(3 * kMillisecond, offered);
+  r.delivered_latency.Add(5 * kMillisecond, offered);
+  return r;
+}
+
+TEST(RunResult, AnOpenLoopThatKeptToItsPlanHasLatency) {
+  RunResult r;
+  r.messages.acknowledged = 20'000;
+  TakeLoad(
+      {{"drive-0", LoadClient(1000, 10'000, 9990)}, {"drive-1", LoadClient(1000, 10'000, 9990)}},
+      &r);
+  EXPECT_TRUE(r.offer.valid) << r.offer.reason;
+  EXPECT_EQ(r.exit_code, 0);
+  ASSERT_TRUE(r.latency_stored);
+  EXPECT_NEAR(r.rate_per_s, 1998, 1);
+  EXPECT_THAT(SummaryTable(r),
+              HasSubstr(" messages/s  2,000 planned   2,000 offered   1,998 reached\n"));
+  EXPECT_THAT(SummaryTable(r), HasSubstr("p50"));
+}
+
+TEST(RunResult, LatencyOfALoadThatWasNotOfferedIsDisowned) {
+  RunResult r;
+  r.messages.acknowledged = 20'000;
+  TakeLoad(
+      {{"drive-0", LoadClient(1000, 10'000, 9990)}, {"drive-7", LoadClient(1000, 10'000, 40'000)}},
+      &r);
+  EXPECT_FALSE(r.offer.valid);
+  EXPECT_THAT(r.offer.reason, HasSubstr("drive-7 (25 %)"));
+  EXPECT_THAT(r.offer.reason, Not(HasSubstr("drive-0")));
+  EXPECT_EQ(r.exit_code, 4);
+  EXPECT_FALSE(r.latency_stored);
+  EXPECT_FALSE(r.latency_delivered);
+  const std::string text = SummaryTable(r);
+  EXPECT_THAT(text, HasSubstr("NOT VALID"));
+  EXPECT_THAT(text, HasSubstr("2,000 planned   1,250 offered"));
+  EXPECT_THAT(text, HasSubstr("not as planned"));
+  EXPECT_THAT(text, Not(HasSubstr("p50")));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 79u) << line;
+  EXPECT_THAT(ToJson(r), HasSubstr("\"valid\": false"));
+  // A mismatch is worse.
+  r.exit_code = 1;
+  TakeLoad({{"drive-7", LoadClient(1000, 10'000, 40'000)}}, &r);
+  EXPECT_EQ(r.exit_code, 1);
 }
 
 TEST(RunResult, TheSummaryNamesTheWorstHosts) {
@@ -113,6 +169,7 @@ TEST(Summary, IsATable) {
   r.latency_stored.reset();
   r.latency_delivered.reset();
   r.options.rate = 0;
+  r.offer = {};
   EXPECT_EQ(SummaryTable(r),
             "------------------------------------------------------------------------------\n"
             " workload    4,000 users in 4 cells, 120,000 relations, bodies of 16 bytes, seed 7\n"

@@ -61,6 +61,45 @@ std::string Latency(const RunLatency& l) {
                      l.max);
 }
 
+std::string Rate(double per_s) {
+  return WithCommas(static_cast<std::uint64_t>(std::llround(per_s)));
+}
+
+// A row whose text may be longer than a line.
+std::string Rows(std::string_view label, const std::string& text) {
+  constexpr std::size_t kRoom = kWidth - 13;
+  std::string rows;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    std::size_t end = text.size();
+    if (end - at > kRoom) {
+      end = text.rfind(' ', at + kRoom);
+      if (end == std::string::npos || end <= at) end = at + kRoom;
+    }
+    rows += Row(at == 0 ? label : "", text.substr(at, end - at));
+    at = text.find_first_not_of(' ', end);
+  }
+  return rows;
+}
+
+// Planned, offered and reached beside each other, and what follows for latency.
+std::string Load(const RunResult& r) {
+  const RunOffer& o = r.offer;
+  std::string text;
+  if (o.planned_per_s > 0) {
+    text +=
+        Row("messages/s", fmt::format("{} planned   {} offered   {} reached", Rate(o.planned_per_s),
+                                      Rate(o.offered_per_s), Rate(r.rate_per_s)));
+    text +=
+        Row("load client", fmt::format("its loop was late by {:.1f} ms (p99), {:.1f} ms at most",
+                                       o.loop_lag_p99_ms, o.loop_lag_max_ms));
+  }
+  if (!o.valid) return text + Rows("NOT VALID", "latency says nothing: " + o.reason);
+  if (r.latency_stored) text += Row("stored", Latency(*r.latency_stored));
+  if (r.latency_delivered) text += Row("delivered", Latency(*r.latency_delivered));
+  return text;
+}
+
 // The worst of all hosts, by name; what parts of one machine share has none.
 std::string Hosts(const RunResult& r) {
   const auto worst = WorstOf(r.hosts);
@@ -102,6 +141,8 @@ std::string Verdict(const RunResult& r) {
       }
       return "MISMATCH: " + (text.empty() ? "see the list of problems" : text);
     }
+    case kExitNotAsPlanned:
+      return "VERIFIED, but the load was not as planned: what was measured is not valid";
     case 3:
       return "OUT OF TIME: the run was stopped at its deadline";
     default:
@@ -119,19 +160,15 @@ std::string SummaryTable(const RunResult& r) {
   text += Row("played",
               fmt::format("{}, {} a frame, {} in flight, {} users at a time, layout {}", o.protocol,
                           o.messages_per_frame, o.in_flight, o.concurrency, o.layout));
-  if (o.rate > 0) text += Row("open loop", fmt::format("{:.0f} messages/s planned", o.rate));
   text += Rule() + Tables(r) + Rule();
-  text += Pair("rate",
-               fmt::format("{} messages/s",
-                           WithCommas(static_cast<std::uint64_t>(std::llround(r.rate_per_s)))),
-               "CPU", fmt::format("{:.2f} us a message", r.cpu_us_per_message));
+  text += Pair("rate", fmt::format("{} messages/s", Rate(r.rate_per_s)), "CPU",
+               fmt::format("{:.2f} us a message", r.cpu_us_per_message));
   text += Pair("memory", Mib(r.peak_rss_mib) + " at the peak", "disk",
                Mib(static_cast<double>(r.disk_bytes) / (1 << 20)));
   text += Pair("re-sent", fmt::format("{:.2f} % of deliveries", r.resent_share * 100), "steal",
                fmt::format("{:.1f} %", r.machine.steal_share * 100));
   text += Hosts(r);
-  if (r.latency_stored) text += Row("stored", Latency(*r.latency_stored));
-  if (r.latency_delivered) text += Row("delivered", Latency(*r.latency_delivered));
+  text += Load(r);
   if (r.machine.steal_share > monitor::kStealWarning) {
     text += Row("WARNING", "the host kept CPU from this machine: the rate means little");
   }

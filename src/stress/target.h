@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/transport.h"
 
 namespace baiwan::stress {
 
@@ -47,7 +48,8 @@ class TargetListener {
   virtual void OnAcknowledged(const TargetCounters& counters) = 0;
   virtual void OnRefused(const TargetRefusal& refusal) = 0;
   // The connection is gone, or never was; connect again after `retry_after` (0: as you like).
-  virtual void OnDown(std::string_view why, Nanos retry_after) = 0;
+  // `error`: what the network said, where it did; else NetError{}.
+  virtual void OnDown(std::string_view why, Nanos retry_after, NetError error) = 0;
 };
 
 class TargetClient {

@@ -34,7 +34,7 @@ class Listener final : public TargetListener {
     lines.push_back("refused " + std::to_string(r.send_id) + " " + std::to_string(r.status) + " " +
                     r.code + " " + std::to_string(r.retry_after / kMillisecond));
   }
-  void OnDown(std::string_view why, Nanos retry_after) override {
+  void OnDown(std::string_view why, Nanos retry_after, NetError) override {
     lines.push_back("down " + std::string(why) + " " + std::to_string(retry_after / kMillisecond));
   }
   std::vector<std::string> Take() {

@@ -98,7 +98,7 @@ class WsTarget::Client final : public TargetClient, private net::WsHandler {
         return GoOn();
       }
       const Nanos after = failure.retry_after_s * kSecond;
-      if (failure.status == 0) return Lose(Message(failure.error), after);
+      if (failure.status == 0) return Lose(Message(failure.error), after, failure.error);
       return Lose("the gateway answered with status " + std::to_string(failure.status), after);
     }
     socket_ = std::move(*result);
@@ -117,14 +117,14 @@ class WsTarget::Client final : public TargetClient, private net::WsHandler {
   }
 
   // The end of this connection, told once, outside of all callbacks.
-  void Lose(std::string why, Nanos retry_after) {
+  void Lose(std::string why, Nanos retry_after, NetError error = NetError{}) {
     if (std::exchange(lost_, true)) return;
     up_ = false;
     address_.Failed();
-    target_.node_.loop.Post([this, alive = alive_, why = std::move(why), retry_after] {
+    target_.node_.loop.Post([this, alive = alive_, why = std::move(why), retry_after, error] {
       if (!*alive) return;
       socket_.reset();
-      listener_->OnDown(why, retry_after);
+      listener_->OnDown(why, retry_after, error);
     });
   }
 

@@ -28,6 +28,7 @@ struct ChildSpec {
   std::uint64_t log_max_bytes = 64 << 20;
 
   Restart restart = Restart::kAlways;
+  std::vector<int> final_codes;  // exit codes that another start would not change: none follows
   // The n-th restart in a row waits backoff_first × 2^(n-1), at most backoff_max, of which the last
   // half is random. A run longer than backoff_max begins a new row.
   Nanos backoff_first = 100 * kMillisecond;

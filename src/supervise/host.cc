@@ -93,6 +93,18 @@ class TableReader {
     }
     Wrong(*node, key, fmt::format("'{}' is not one of {}", text, fmt::join(names, ", ")));
   }
+  void Numbers(std::string_view key, std::vector<int>* out) {
+    const toml::node* node = Node(key);
+    if (node == nullptr) return;
+    const auto* array = node->as_array();
+    const auto is_code = [](const toml::node& n) {
+      return n.is_integer() && **n.as_integer() >= 0 && **n.as_integer() <= 255;
+    };
+    if (array == nullptr || !std::all_of(array->begin(), array->end(), is_code)) {
+      return Wrong(*node, key, "expected a list of whole numbers from 0 to 255");
+    }
+    for (const toml::node& item : *array) out->push_back(static_cast<int>(**item.as_integer()));
+  }
   void Texts(std::string_view key, std::vector<std::string>* out) {
     const toml::node* node = Node(key);
     if (node == nullptr) return;
@@ -151,6 +163,7 @@ ChildSpec ReadChild(TableReader& reader) {
   reader.Text("log", &spec.log_file);
   reader.Size("log_max", &spec.log_max_bytes);
   reader.Choice("restart", kPolicies, &spec.restart);
+  reader.Numbers("final", &spec.final_codes);
   reader.Time("backoff_first", &spec.backoff_first);
   reader.Time("backoff_max", &spec.backoff_max);
   reader.Number("max_restarts", 0, most, &spec.max_restarts);
@@ -206,6 +219,23 @@ bool AllEnded(Supervisor& supervisor, bool* any_given_up) {
     *any_given_up |= status.state == State::kGaveUp;
   }
   return all;
+}
+
+// The lowest of the codes with which a child ended for good, 0 left aside; 0: there is none.
+int FinalCode(Supervisor& supervisor, const HostPlan& plan) {
+  int lowest = 0;
+  const auto all = supervisor.Snapshot();
+  for (const ChildSpec& spec : plan.children) {
+    for (const ChildStatus& status : all) {
+      if (status.name != spec.name || status.state != State::kExited || !status.last_exit) continue;
+      if (status.last_exit->by_signal) continue;
+      const int code = status.last_exit->code;
+      const auto& finals = spec.final_codes;
+      if (code == 0 || std::find(finals.begin(), finals.end(), code) == finals.end()) continue;
+      lowest = lowest == 0 ? code : std::min(lowest, code);
+    }
+  }
+  return lowest;
 }
 
 // True if all stopped in time. A second signal ends their patience.
@@ -269,9 +299,10 @@ int RunHost(const HostPlan& plan, StopSignals& signals, Log& log) {
     if (!usage.Due()) continue;
     if (const auto wrong = usage.Keep(supervisor.Snapshot())) log.Warn("{}", *wrong);
   }
+  const int final_code = FinalCode(supervisor, plan);
   const bool stopped = StopHost(supervisor, plan, signals, log);
   if (const auto wrong = usage.Keep(supervisor.Snapshot())) log.Warn("{}", *wrong);
-  return good && stopped && !given_up ? 0 : 2;
+  return good && stopped && !given_up ? final_code : 2;
 }
 
 }  // namespace baiwan::supervise

@@ -10,6 +10,7 @@
 //   log_max = "64MiB"
 //   env = { TZ = "UTC" }
 //   restart = "always"               # or "on-failure", "never"
+//   final = [2]                      # exit codes that another start would not change
 //   backoff_first = "100ms"
 //   backoff_max = "5s"
 //   max_restarts = 20                # within restart_window; then it is given up
@@ -46,8 +47,9 @@ Result<HostPlan, std::vector<ConfigError>> ParseHostPlan(std::string_view toml,
 Result<HostPlan, std::vector<ConfigError>> LoadHostPlan(const std::string& path);
 
 // Starts all children and waits for a stop signal, or until all have ended for good; then stops
-// what still runs. A second signal kills them at once. Returns an exit code: 0, or 2 if a child
-// could not be started, was given up, or did not stop in time; the log says which.
+// what still runs. A second signal kills them at once. Returns an exit code: 0; 2 if a child could
+// not be started, was given up, or did not stop in time, and the log says which; else the lowest of
+// the final codes with which children have ended.
 int RunHost(const HostPlan& plan, StopSignals& signals, Log& log);
 
 }  // namespace baiwan::supervise

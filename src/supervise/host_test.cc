@@ -38,6 +38,7 @@ env = { A = "1" }
 log = "b.log"
 log_max = "1MiB"
 restart = "on-failure"
+final = [2, 4]
 backoff_first = "1ms"
 backoff_max = "2ms"
 max_restarts = 3
@@ -60,6 +61,7 @@ ready = true
   EXPECT_EQ(b.log_file, "b.log");
   EXPECT_EQ(b.log_max_bytes, 1u << 20);
   EXPECT_EQ(b.restart, Restart::kOnFailure);
+  EXPECT_EQ(b.final_codes, (std::vector<int>{2, 4}));
   EXPECT_EQ(b.backoff_first, kMillisecond);
   EXPECT_EQ(b.backoff_max, 2 * kMillisecond);
   EXPECT_EQ(b.max_restarts, 3u);
@@ -162,6 +164,24 @@ TEST_F(RunHostTest, ItEndsWhenAllHaveEndedAndSaysWhetherThatWasWell) {
   missing.argv = {"/no/such/program"};
   plan.children = {Shell("sleeps", "exec sleep 1000"), missing};
   EXPECT_EQ(ExitCode(Fork(plan)), 2);
+}
+
+TEST_F(RunHostTest, AFinalCodeIsNotTriedAgainAndIsPassedOn) {
+  auto once = Shell("once", "echo x >> " + dir_ + "/tries; exit 4");
+  once.restart = Restart::kOnFailure;
+  once.final_codes = {2, 4};
+  HostPlan plan;
+  plan.children = {once};
+  EXPECT_EQ(ExitCode(Fork(plan)), 4);
+  EXPECT_EQ(*ReadFile(dir_ + "/tries"), "x\n");
+  auto worse = Shell("worse", "exit 2");
+  worse.final_codes = {2};
+  plan.children = {once, worse};
+  EXPECT_EQ(ExitCode(Fork(plan)), 2);
+  auto other = Shell("other", "exit 4");
+  other.restart = Restart::kNever;
+  plan.children = {other};
+  EXPECT_EQ(ExitCode(Fork(plan)), 0) << "not one of its final codes";
 }
 
 TEST_F(RunHostTest, WhatChildrenCostIsKeptAndAddedToByTheNextLife) {

@@ -258,8 +258,12 @@ void Supervisor::Impl::OnEnd(Child& child, const std::optional<Exit>& exit,
     Add(child.past, exit->usage);
     child.last_exit = exit;
   }
-  const bool again = !stopped && (child.spec.restart == Restart::kAlways ||
-                                  (child.spec.restart == Restart::kOnFailure && !success));
+  const auto& finals = child.spec.final_codes;
+  const bool final = exit && !exit->by_signal &&
+                     std::find(finals.begin(), finals.end(), exit->code) != finals.end();
+  const bool again = !stopped && !final &&
+                     (child.spec.restart == Restart::kAlways ||
+                      (child.spec.restart == Restart::kOnFailure && !success));
   child.state = stopped ? State::kStopped : State::kExited;
   if (again) PlanRestart(child, up_for);
   Emit(EventKind::kExited, child, fmt::format("{} {}", child.spec.name, why), 0, exit);

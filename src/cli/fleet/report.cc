@@ -126,7 +126,8 @@ class Maker {
   }
 
   void Load() {
-    stress::DriveResult all;
+    stress::DriveResults all;
+    stress::DriveResult sum;
     for (const fleet::HostFiles& host : hosts_) {
       const std::string folder = Collected(host.name, "results");
       std::error_code error;
@@ -135,28 +136,17 @@ class Maker {
         const auto text = ReadFile(file.path().string(), kMostResult);
         const auto one = text ? stress::DriveResult::FromJson(*text)
                               : Result<stress::DriveResult, std::string>::Failure(text.error());
-        if (one) all.Merge(*one);
+        if (one) all.emplace_back(file.path().stem().string() + " on " + host.name, *one);
         if (!one) problems_.push_back(file.path().string() + ": " + one.error());
       }
       const bool plays = !host.load.empty();
       if (plays && error) problems_.push_back(host.name + ": no results of its load client");
     }
-    for (const auto& [code, count] : all.failures) {
-      problems_.push_back(
-          fmt::format("{} submissions were refused with {}, which should not be: {}", count, code,
-                      all.first_failure));
-    }
-    if (const auto wrong = ReplaceFile(Report() + "/load.json", all.ToJson())) {
+    for (const auto& [name, one] : all) sum.Merge(one);
+    if (const auto wrong = ReplaceFile(Report() + "/load.json", sum.ToJson())) {
       problems_.push_back(*wrong);
     }
-    if (all.first_submit_ms > 0 && all.last_ack_ms > all.first_submit_ms) {
-      r_.phase_seconds.run = static_cast<double>(all.last_ack_ms - all.first_submit_ms) / 1000;
-      r_.rate_per_s = static_cast<double>(r_.messages.acknowledged) / r_.phase_seconds.run;
-    }
-    if (plan_.load.rate > 0) {
-      r_.latency_stored = stress::LatencyOf(all.stored_latency);
-      r_.latency_delivered = stress::LatencyOf(all.delivered_latency);
-    }
+    stress::TakeLoad(all, &r_);
   }
 
   void Costs() {

@@ -315,7 +315,7 @@ int Session::Finish() {
   }
   if (outcome == fleet::Outcome::kVerified) {
     if (!o_.json) std::fprintf(stderr, "verified, and everything is destroyed\n");
-    return kDone;
+    return found && found->exit_code == kNotAsPlanned ? kNotAsPlanned : kDone;
   }
   if (outcome == fleet::Outcome::kUnderWay) {
     if (!detached_ && !unfetched_.empty()) return Wrong(unfetched_);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 verified (or done so far), 1 mismatch, 2 failed or broken off, "
-    "3 left by Ctrl-C.\n";
+    "3 left by Ctrl-C, 4 verified, but the load was not as planned (--rate).\n";
 
 void AddRunArgs(Args& args, SessionOptions* o, bool positional) {
   if (positional) {

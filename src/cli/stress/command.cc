@@ -14,7 +14,8 @@ constexpr const char* kExamples =
     "  baiwan stress --protocol http --concurrency 400 # one request per message\n"
     "  baiwan stress --rate 50000                      # open loop: latency from planned times\n"
     "  baiwan stress --layout role --json              # a process per role; result on stdout\n"
-    "Exit codes: 0 verified, 1 mismatch, 2 usage or environment, 3 deadline or interrupted.\n";
+    "Exit codes: 0 verified, 1 mismatch, 2 usage or environment, 3 deadline or interrupted,\n"
+    "4 verified, but the load was not as planned (--rate), so that latency is not valid.\n";
 
 }  // namespace
 

@@ -105,28 +105,19 @@ stress::RunMessages MessagesOf(const verify::VerifyReport& report) {
 
 }  // namespace
 
-stress::DriveResult DriveResults(const StressPlan& plan, const std::string& folder,
-                                 std::vector<std::string>* problems) {
-  stress::DriveResult all;
+stress::DriveResults ReadDriveResults(const StressPlan& plan, const std::string& folder,
+                                      std::vector<std::string>* problems) {
+  stress::DriveResults all;
   for (const PlannedProcess& load : plan.loads) {
     const auto text =
         ReadFile(fmt::format("{}/results/{}.json", folder, load.child.name), kMostResult);
     auto one = text ? stress::DriveResult::FromJson(*text)
                     : Result<stress::DriveResult, std::string>::Failure(text.error());
     if (one) {
-      all.Merge(*one);
+      all.emplace_back(load.child.name, std::move(*one));
     } else {
       problems->push_back(fmt::format("{}: {}", load.child.name, one.error()));
     }
-  }
-  for (const auto& [code, count] : all.failures) {
-    problems->push_back(fmt::format("{} submissions were refused with {}, which should not be: {}",
-                                    count, code, all.first_failure));
-  }
-  if (all.behind_ledger > 0) {
-    problems->push_back(
-        fmt::format("for {} users a server knew less than had been told before: messages were lost",
-                    all.behind_ledger));
   }
   return all;
 }
@@ -135,6 +126,8 @@ stress::RunResult ResultOfFailure(const StressOptions& options, const Outcome& o
                                   int exit_code) {
   stress::RunResult r = WhatWasAsked(options, outcome);
   r.problems = outcome.problems;
+  r.offer.valid = false;
+  r.offer.reason = "the run did not come to its end";
   r.exit_code = exit_code;
   return r;
 }
@@ -149,21 +142,14 @@ stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
   for (const verify::Mismatch& m : verified.listed) r.problems.push_back(m.what);
   for (const std::string& error : verified.errors) r.problems.push_back(error);
   r.problems.insert(r.problems.end(), outcome.problems.begin(), outcome.problems.end());
-  const stress::DriveResult& drive = outcome.load;
   r.phase_seconds.generate = GenerateSeconds(plan);
   r.phase_seconds.import = std::max(0.0, outcome.import_seconds - r.phase_seconds.generate);
   r.phase_seconds.start = outcome.start_seconds;
   r.phase_seconds.verify = outcome.verify_seconds;
-  if (drive.last_ack_ms > drive.first_submit_ms && drive.first_submit_ms > 0) {
-    r.phase_seconds.run = static_cast<double>(drive.last_ack_ms - drive.first_submit_ms) / 1000;
-    r.rate_per_s = static_cast<double>(r.messages.acknowledged) / r.phase_seconds.run;
-  }
+  r.exit_code = verified.ExitCode();
+  stress::TakeLoad(outcome.load, &r);
   const auto messages = static_cast<double>(std::max<std::uint64_t>(r.messages.acknowledged, 1));
   AddCosts(options, plan, outcome, messages, &r);
-  if (options.rate > 0) {
-    r.latency_stored = stress::LatencyOf(drive.stored_latency);
-    r.latency_delivered = stress::LatencyOf(drive.delivered_latency);
-  }
   r.disk_bytes = verified.disk_bytes;
   if (const auto totals = monitor::CounterTotals(folder + "/series.jsonl")) {
     const auto resent = totals->find("resent_total");
@@ -171,7 +157,6 @@ stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
   } else {
     r.problems.push_back("how much was sent again is not known: " + totals.error());
   }
-  r.exit_code = verified.ExitCode();
   return r;
 }
 

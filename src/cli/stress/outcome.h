@@ -28,14 +28,13 @@ struct Outcome {
   monitor::CpuTimes cpu_after;
   std::vector<supervise::ChildStatus> children;
   verify::VerifyReport verified;
-  stress::DriveResult load;
+  stress::DriveResults load;  // by name of the load client
   std::vector<std::string> problems;
 };
 
-// The load clients' results put together; `problems` gets what could not be read, and what they
-// found wrong.
-stress::DriveResult DriveResults(const StressPlan& plan, const std::string& folder,
-                                 std::vector<std::string>* problems);
+// The load clients' results; `problems` gets what could not be read.
+stress::DriveResults ReadDriveResults(const StressPlan& plan, const std::string& folder,
+                                      std::vector<std::string>* problems);
 
 // Of a run that did not come to its end: what it was asked to do, and what went wrong.
 stress::RunResult ResultOfFailure(const StressOptions& options, const Outcome& outcome,

@@ -233,8 +233,10 @@ int StressRun::Verify() {
   if (terminal) std::fputs("\r\033[K", stderr);
   outcome_.verify_seconds = SecondsSince(begin);
   Say(fmt::format("verified every message in {:.1f} s", outcome_.verify_seconds));
-  outcome_.load = DriveResults(plan_, folder_->path(), &outcome_.problems);
-  if (const auto wrong = ReplaceFile(folder_->path() + "/load.json", outcome_.load.ToJson())) {
+  outcome_.load = ReadDriveResults(plan_, folder_->path(), &outcome_.problems);
+  stress::DriveResult all;
+  for (const auto& [name, one] : outcome_.load) all.Merge(one);
+  if (const auto wrong = ReplaceFile(folder_->path() + "/load.json", all.ToJson())) {
     Fail(*wrong);
   }
   const stress::RunResult result = ResultOf(options_, plan_, folder_->path(), outcome_);
@@ -279,7 +281,7 @@ StressRun::Wait StressRun::Until(const Done& done, Nanos within) {
     }
     if (!broken.empty()) {
       TellLog(broken);
-      Fail(broken + " cannot go on");
+      Fail(fmt::format("{} cannot go on: {}", broken, LastWords(broken)));
       return Wait::kFailed;
     }
     if (Now() > until) {
@@ -327,6 +329,17 @@ bool StressRun::Write(const PlannedProcess& process) {
 bool StressRun::StartChild(const PlannedProcess& process) {
   if (const auto wrong = supervisor_->Start(process.child)) return Fail(*wrong);
   return true;
+}
+
+// What a child said last, without the time and who says it.
+std::string StressRun::LastWords(const std::string& child) const {
+  const auto text = ReadFile(fmt::format("{}/logs/{}.log", folder_->path(), child), 65 << 20);
+  std::string line = text ? text->substr(0, text->find_last_not_of('\n') + 1) : "";
+  line.erase(0, line.find_last_of('\n') + 1);
+  for (const std::string& head : {std::string(" error "), child + ": ", std::string("baiwan: ")}) {
+    if (const auto at = line.find(head); at != std::string::npos) line.erase(0, at + head.size());
+  }
+  return line.empty() ? "it said nothing" : line;
 }
 
 void StressRun::TellLog(const std::string& child) {

@@ -52,6 +52,7 @@ class StressRun {
   Wait Until(const Done& done, Nanos within);
   void OnEvent(const supervise::Event& event);
   void TellLog(const std::string& child);
+  std::string LastWords(const std::string& child) const;
   void Say(const std::string& line);
   void ShowBoard();
   void LastBoard();

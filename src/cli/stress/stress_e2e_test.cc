@@ -1,7 +1,9 @@
 // The stress test as its user runs it: the real program, real processes, every message verified.
+#include <gmock/gmock.h>
 #include <sys/mount.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include "cli/testing/program.h"
@@ -10,6 +12,8 @@ namespace baiwan::cli {
 namespace {
 
 using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr Nanos kLong = 330 * kSecond;  // sanitizers are slow
 
@@ -94,7 +98,13 @@ TEST_F(StressTest, TheSourcesInterfaceIsVerified) {
 
 TEST_F(StressTest, AnOpenLoopTellsLatenciesOfEveryMessage) {
   Program run(folder_.path(), Small({"--rate", "6000"}));
-  ExpectVerified(run, 15'000);
+  const auto code = run.Wait(kLong);
+  ASSERT_TRUE(code == 0 || code == 4) << run.output();
+  const json load = Result()["load"];
+  EXPECT_EQ(load["planned_per_s"], 6000);
+  EXPECT_EQ(load["valid"], code == 0) << "a machine that is too busy to keep to it says so";
+  if (code == 4) return;
+  EXPECT_GE(load["offered_per_s"], 0.95 * 6000);
   for (const char* what : {"stored", "delivered"}) {
     const json latency = Result()["latency_ms"][what];
     EXPECT_GT(latency["p50"], 0);
@@ -102,6 +112,36 @@ TEST_F(StressTest, AnOpenLoopTellsLatenciesOfEveryMessage) {
     EXPECT_GE(latency["p999"], latency["p99"]);
     EXPECT_GE(latency["max"], latency["p999"]);
   }
+}
+
+TEST_F(StressTest, ARateThatCannotBeOfferedHasNoLatencyAndACodeOfItsOwn) {
+  Program run(folder_.path(), Small({"--rate", "2000000", "--rounds", "20"}));
+  EXPECT_EQ(run.Wait(kLong), 4) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr("2,000,000 planned"));
+  EXPECT_THAT(run.output(), HasSubstr("NOT VALID"));
+  EXPECT_THAT(run.output(), Not(HasSubstr("p50")));
+  const json result = Result();
+  EXPECT_EQ(result["exit_code"], 4);
+  EXPECT_EQ(result["messages"]["verified"], 300'000);
+  EXPECT_EQ(result["load"]["valid"], false);
+  EXPECT_LT(result["load"]["offered_per_s"], 0.95 * 2'000'000);
+  EXPECT_THAT(result["load"]["reason"], HasSubstr("drive-"));
+  EXPECT_EQ(result["latency_ms"]["valid"], false);
+  EXPECT_TRUE(result["latency_ms"]["stored"].is_null());
+}
+
+// A network of its own with hardly any ports; where the machine allows none, there is nothing to
+// try.
+TEST_F(StressTest, RunningOutOfLocalPortsIsNamed) {
+  if (std::system("unshare --net ip link set lo up 2>/dev/null") != 0) {
+    GTEST_SKIP() << "a network of its own needs root";
+  }
+  Program run(folder_.path(), Small({"--concurrency", "100"}),
+              "ip link set lo up && echo 40000 40060 >/proc/sys/net/ipv4/ip_local_port_range");
+  const auto code = run.Wait(kLong);
+  EXPECT_TRUE(code == 2 || code == 4) << run.output();
+  EXPECT_THAT(run.output(), HasSubstr("EADDRNOTAVAIL"));
+  EXPECT_THAT(Result().dump(), HasSubstr("EADDRNOTAVAIL"));
 }
 
 // Kills what `pattern` names, once it is there, and waits until the supervisor has it back.

@@ -22,13 +22,18 @@ std::string ReadAll(const std::string& path) {
 
 }  // namespace
 
-Program::Program(const std::string& folder, std::vector<std::string> arguments) {
+Program::Program(const std::string& folder, std::vector<std::string> arguments,
+                 const std::string& network) {
   static int number = 0;
   log_ = folder + "/output-" + std::to_string(++number);
   supervise::ChildSpec spec;
   spec.name = "baiwan";
   spec.argv = std::move(arguments);
   spec.argv.insert(spec.argv.begin(), BAIWAN_PROGRAM);
+  if (!network.empty()) {
+    const std::string all = network + " && exec \"$0\" \"$@\"";
+    spec.argv.insert(spec.argv.begin(), {"unshare", "--net", "sh", "-c", all});
+  }
   spec.log_file = log_;
   auto started = supervise::Process::Start(spec);
   if (!started) throw std::runtime_error(started.error());

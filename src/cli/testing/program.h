@@ -23,7 +23,9 @@ namespace baiwan::cli {
 class Program {
  public:
   // Starts `baiwan <arguments>`; what it prints goes to a file in `folder`.
-  Program(const std::string& folder, std::vector<std::string> arguments);
+  // With `network`, in a network of its own that these shell commands set up (needs root).
+  Program(const std::string& folder, std::vector<std::string> arguments,
+          const std::string& network = "");
 
   pid_t pid() const { return process_->pid(); }
   // Its exit code (128 + signal if killed by one); nothing if it goes on for longer.

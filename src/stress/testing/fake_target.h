@@ -49,7 +49,8 @@ class FakeTarget final : public Target {
   Nanos latency = kMillisecond;  // of every answer
   std::uint32_t window_messages = 1024;
   std::uint32_t window_bytes = 256 << 10;
-  bool away = false;         // connects fail
+  bool away = false;  // connects fail
+  NetError why_away{};
   Nanos retry_after = 0;     // then
   bool silent = false;       // takes everything and says nothing
   bool lossy = false;        // takes messages and forgets them
@@ -99,7 +100,7 @@ class FakeTarget final : public Target {
       target_.users[user_].connects.push_back(target_.node_.clock.Monotonic());
       Later([this] {
         if (target_.silent) return;
-        if (target_.away) return listener_->OnDown("away", target_.retry_after);
+        if (target_.away) return listener_->OnDown("away", target_.retry_after, target_.why_away);
         if (target_.refuse_connect) {
           if (const auto refusal = target_.refuse_connect(user_)) {
             return listener_->OnRefused(*refusal);
@@ -155,7 +156,7 @@ class FakeTarget final : public Target {
       if (!up_) return;
       SetUp(false);
       target_.node_.loop.Post([this, alive = alive_, why = std::string(why), pause] {
-        if (*alive) listener_->OnDown(why, pause);
+        if (*alive) listener_->OnDown(why, pause, NetError{});
       });
     }
     bool up() const { return up_; }
