@@ -20,6 +20,7 @@
 #include "stress/graph_text.h"
 #include "stress/http_target.h"
 #include "stress/offer.h"
+#include "stress/start_line.h"
 #include "stress/ws_target.h"
 #include "supervise/ready.h"
 
@@ -28,7 +29,10 @@ namespace {
 
 constexpr Nanos kKeepEvery = kSecond;
 constexpr Nanos kBeginWithin = 2 * kSecond;
-constexpr std::uint32_t kSpareFiles = 128;  // beside the users' connections
+constexpr Nanos kWaitForAll = 60 * kSecond;  // load clients that are to begin together …
+constexpr Nanos kWaitForEach = kSecond / 2;  // … and more for each of them
+constexpr const char* kStateKey = "state";   // in the registry
+constexpr std::uint32_t kSpareFiles = 128;   // beside the users' connections
 
 struct Options {
   ConfigArgs config;
@@ -38,6 +42,7 @@ struct Options {
   std::string graph;
   std::string ledger;
   std::string result;
+  bool together = false;  // with the load clients of all other cells
 };
 
 class DriveProcess {
@@ -52,6 +57,10 @@ class DriveProcess {
         ops_service_(ops_),
         target_(MakeTarget()),
         driver_(node_, options.drive, options.spec, graph, *target_, ledger),
+        start_line_(
+            node_.loop,
+            {.cells = options.spec.cells, .wait = kWaitForAll + options.spec.cells * kWaitForEach},
+            [this](const std::vector<CellId>& missing) { BeginWithout(missing); }),
         earlier_(std::move(earlier)) {
     ops_.AddSource(&driver_);
   }
@@ -65,13 +74,12 @@ class DriveProcess {
                               none ? stress::WayOutOf("EADDRNOTAVAIL") : Message(http.error())));
     }
     ops_.SetConnections([&http] { return (*http)->Connections(); });
-    registry::Service self;
-    self.role = "load";
-    self.name = Name();
-    self.cell = options_.drive.cell;
-    self.endpoint = (*http)->local();
-    self.incarnation = node_.clock.WallMillis();
-    directory_.Announce(self);
+    self_.role = "load";
+    self_.name = Name();
+    self_.cell = options_.drive.cell;
+    self_.endpoint = (*http)->local();
+    self_.incarnation = node_.clock.WallMillis();
+    Announce(stress::StartLine::State::kArming);
     runtime_.OnStop([this] {
       node_.log.Warn("stopped before every user was finished");
       exit_ = kDeadline;
@@ -81,9 +89,10 @@ class DriveProcess {
     if (!options_.result.empty()) KeepResult();
     // Users that begin before their gateway is known would only wait for their next try.
     directory_.Listen([this] {
-      if (directory_.Find("gateway", options_.drive.cell) != nullptr) Begin();
+      if (directory_.Find("gateway", options_.drive.cell) != nullptr) Arm();
+      LookAtOthers();
     });
-    node_.loop.After(kBeginWithin, [this] { Begin(); });
+    node_.loop.After(kBeginWithin, [this] { Arm(); });
     supervise::NotifyReady((*http)->local().ToString());
     runtime_.Run();
     http->reset();
@@ -107,8 +116,45 @@ class DriveProcess {
     return std::make_unique<stress::WsTarget>(node_, gateway, options_.drive.messages_per_frame);
   }
 
+  // How far this one is, for the others of the run.
+  void Announce(stress::StartLine::State state) {
+    self_.meta[kStateKey] = stress::NameOf(state);
+    directory_.Announce(self_);
+  }
+
+  // Ready to begin. One that goes on where an earlier life ended waits for nobody.
+  void Arm() {
+    if (std::exchange(armed_, true)) return;
+    if (!options_.together || earlier_.first_submit_ms > 0) return Begin();
+    Announce(stress::StartLine::State::kArmed);
+    start_line_.Armed();
+  }
+
+  void LookAtOthers() {
+    if (!options_.together || begun_) return;
+    std::map<CellId, stress::StartLine::State> all;
+    for (const registry::Service& service : directory_.services()) {
+      if (service.role != "load") continue;
+      const auto state = service.meta.find(kStateKey);
+      all[service.cell] = state == service.meta.end() ? stress::StartLine::State::kArming
+                                                      : stress::StartStateNamed(state->second);
+    }
+    start_line_.Look(all);
+  }
+
+  void BeginWithout(const std::vector<CellId>& missing) {
+    for (const CellId cell : missing) began_without_[fmt::format("cell {}", cell)] = 1;
+    if (!missing.empty()) {
+      node_.log.Warn("begins without the load clients of cells {}, which are not there",
+                     fmt::join(missing, ", "));
+    }
+    Begin();
+  }
+
   void Begin() {
-    if (!std::exchange(begun_, true)) driver_.Start([this] { Ended(); });
+    if (std::exchange(begun_, true)) return;
+    Announce(stress::StartLine::State::kPlays);
+    driver_.Start([this] { Ended(); });
   }
 
   void Ended() {
@@ -134,6 +180,7 @@ class DriveProcess {
   // Former lives included.
   stress::DriveResult All() const {
     stress::DriveResult result = driver_.Result();
+    result.began_without = began_without_;
     result.Continue(earlier_);
     return result;
   }
@@ -157,8 +204,12 @@ class DriveProcess {
   ops::OpsService ops_service_;
   std::unique_ptr<stress::Target> target_;
   stress::Driver driver_;
+  stress::StartLine start_line_;
+  registry::Service self_;
+  std::map<std::string, std::uint64_t> began_without_;
   const stress::DriveResult earlier_;  // what former lives came to
   TimerId keep_ = 0;
+  bool armed_ = false;
   bool begun_ = false;
   bool leaving_ = false;
   int exit_ = kDone;
@@ -241,6 +292,8 @@ Command DriveCommand() {
             args.Real("--rate", &o->drive.rate,
                       "messages a second of this cell, open loop; 0: as fast as they are stored", 0,
                       1e9);
+            args.Flag("--together", &o->together,
+                      "begin when the load clients of all cells are there");
             args.Text("--graph", &o->graph, "a graph in the source's text form, instead");
             args.Text("--ledger", &o->ledger, "file that remembers what the servers have told");
             args.Text("--result", &o->result, "file for what came out");

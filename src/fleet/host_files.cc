@@ -214,6 +214,7 @@ class Maker {
                  std::to_string(p_.load.messages_per_frame),
                  "--rate",
                  fmt::format("{}", rate),
+                 "--together",
                  "--ledger",
                  Path(ledger),
                  "--result",

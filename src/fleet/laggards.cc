@@ -12,12 +12,13 @@ constexpr int kBeats = 3;  // in trouble, before it is said: one may be chance
 constexpr int kBeatsToBegin = 10;
 constexpr std::size_t kNamed = 4;
 
-std::uint64_t Median(const std::vector<CellBeat>& beat) {
-  std::vector<std::uint64_t> finished;
-  finished.reserve(beat.size());
-  for (const CellBeat& cell : beat) finished.push_back(cell.finished);
-  std::sort(finished.begin(), finished.end());
-  return finished[finished.size() / 2];
+template <class Of>
+std::uint64_t Median(const std::vector<CellBeat>& beat, Of of) {
+  std::vector<std::uint64_t> all;
+  all.reserve(beat.size());
+  for (const CellBeat& cell : beat) all.push_back(of(cell));
+  std::sort(all.begin(), all.end());
+  return all[all.size() / 2];
 }
 
 // "a", "a and b", "a, b, c, d and 23 others"
@@ -39,14 +40,15 @@ std::vector<std::string> Laggards::Look(std::vector<CellBeat> beat) {
     if (cell.done) cell.finished = users_;
   }
   if (beat.empty()) return {};
-  const std::uint64_t median = Median(beat);
+  SeeWhoBegins(beat);
+  const std::uint64_t median = Median(beat, [](const CellBeat& cell) { return cell.finished; });
+  const std::uint64_t gain = Median(beat, [this](const CellBeat& cell) { return Gained(cell); });
   bool others_gain = false;
   for (const CellBeat& cell : beat) others_gain |= cell.finished > seen_[cell.host].finished;
   std::map<Trouble, std::vector<CellBeat>> news;
   for (const CellBeat& cell : beat) {
     Seen& seen = seen_[cell.host];
-    seen.begun |= cell.answers || cell.done;
-    const Trouble now = TroubleOf(cell, seen, others_gain, median);
+    const Trouble now = TroubleOf(cell, seen, others_gain, gain);
     seen.beats = now == seen.trouble ? seen.beats + 1 : 1;
     seen.trouble = now;
     seen.finished = cell.finished;
@@ -58,12 +60,30 @@ std::vector<std::string> Laggards::Look(std::vector<CellBeat> beat) {
   return said;
 }
 
+// From now on all that can be compared are compared.
+void Laggards::SeeWhoBegins(const std::vector<CellBeat>& beat) {
+  bool one_begins = false;
+  for (const CellBeat& cell : beat) {
+    Seen& seen = seen_[cell.host];
+    const bool begins = !seen.begun && (cell.answers || cell.done);
+    seen.begun |= begins;
+    one_begins |= begins;
+  }
+  if (!one_begins) return;
+  for (const CellBeat& cell : beat) seen_[cell.host].base = cell.finished;
+}
+
+std::uint64_t Laggards::Gained(const CellBeat& cell) {
+  const std::uint64_t base = seen_[cell.host].base;
+  return cell.finished - std::min(cell.finished, base);  // less for a moment, when it comes back
+}
+
 Laggards::Trouble Laggards::TroubleOf(const CellBeat& cell, const Seen& seen, bool others_gain,
-                                      std::uint64_t median) const {
+                                      std::uint64_t median_gain) {
   if (cell.finished >= users_) return Trouble::kNone;
   if (!cell.answers) return Trouble::kSilent;
   if (others_gain && cell.finished == seen.finished) return Trouble::kStill;
-  return cell.finished * 2 < median ? Trouble::kSlow : Trouble::kNone;
+  return Gained(cell) * 2 < median_gain ? Trouble::kSlow : Trouble::kNone;
 }
 
 bool Laggards::IsNews(Seen* seen) const {

@@ -1,5 +1,6 @@
 // Which hosts hold a run up, from what the live board says of each cell, beat by beat: named once
-// when it begins and once when it is over, those with the same trouble together.
+// when it begins and once when it is over, those with the same trouble together. Who is slow is
+// judged by what came since the last one has begun, so that a late begin is not taken for it.
 //
 // Threads: one. Pure.
 #pragma once
@@ -31,14 +32,17 @@ class Laggards {
   enum class Trouble : std::uint8_t { kNone, kSilent, kStill, kSlow };
   struct Seen {
     std::uint64_t finished = 0;
-    int beats = 0;       // in this trouble
-    bool begun = false;  // has answered once
+    std::uint64_t base = 0;  // that had finished when the last one began
+    int beats = 0;           // in this trouble
+    bool begun = false;      // has answered once
     Trouble trouble = Trouble::kNone;
     Trouble told = Trouble::kNone;
   };
 
+  void SeeWhoBegins(const std::vector<CellBeat>& beat);
+  std::uint64_t Gained(const CellBeat& cell);
   Trouble TroubleOf(const CellBeat& cell, const Seen& seen, bool others_gain,
-                    std::uint64_t median) const;
+                    std::uint64_t median_gain);
   bool IsNews(Seen* seen) const;
   std::string Sentence(Trouble trouble, const std::vector<CellBeat>& cells,
                        std::uint64_t median) const;

@@ -39,10 +39,30 @@ TEST(FleetLaggards, WhenNobodyGoesOnItIsNobodysFault) {
 TEST(FleetLaggards, OneThatIsSlowIsNamedWithHowFarTheOthersAre) {
   Laggards l(100);
   std::vector<std::string> said;
-  for (std::uint64_t n = 1; n <= 4; ++n) {
+  for (std::uint64_t n = 0; n <= 4; ++n) {
     for (std::string& s : l.Look(Beat(n * 20, n * 20, n * 2))) said.push_back(std::move(s));
   }
   EXPECT_THAT(said, ElementsAre("c is slow: 6 of 100 users have finished there, 60 elsewhere"));
+}
+
+TEST(FleetLaggards, OneThatBeganLateAndKeepsUpIsNotSlow) {
+  Laggards l(1000);
+  auto beat = Beat(0, 0, 0);
+  beat[2].answers = false;
+  for (std::uint64_t n = 0; n < 8; ++n) {
+    beat[0].finished = beat[1].finished = n * 20;
+    EXPECT_THAT(l.Look(beat), IsEmpty());
+  }
+  beat[2].answers = true;
+  for (std::uint64_t n = 8; n < 20; ++n) {
+    EXPECT_THAT(l.Look(Beat(n * 20, n * 20, (n - 8) * 20)), IsEmpty());
+  }
+  std::vector<std::string> said;
+  for (std::uint64_t n = 20; n < 40; ++n) {  // and now it does not
+    for (std::string& s : l.Look(Beat(n * 20, n * 20, 220 + n))) said.push_back(std::move(s));
+  }
+  ASSERT_FALSE(said.empty());
+  EXPECT_THAT(said[0], ::testing::HasSubstr("c is slow"));
 }
 
 TEST(FleetLaggards, OneThatDoesNotAnswerIsNamedUnlessItHasFinished) {
@@ -89,6 +109,7 @@ TEST(FleetLaggards, OneThatHasNotBegunIsGivenMoreTime) {
 
 TEST(FleetLaggards, OneWhoseLoadClientHasEndedIsNotMissedOnTheBoard) {
   Laggards l(100);
+  l.Look(Beat(0, 0, 0));
   auto beat = Beat(40, 40, 90);
   l.Look(beat);
   beat[2] = {"c", 0, false, true};  // it is not on the board any more

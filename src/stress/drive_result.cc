@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 using Counts = std::map<std::string, std::uint64_t>;
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 
 // What every form of a result has, in one list each.
 struct Number {
@@ -55,6 +55,7 @@ constexpr ByName kByName[] = {
     {"failures", &DriveResult::failures},
     {"downs", &DriveResult::downs},
     {"exhausted", &DriveResult::exhausted},
+    {"began_without", &DriveResult::began_without},
 };
 struct Text {
   const char* name;
@@ -115,6 +116,23 @@ bool FromJson(const json& object, Counts* out) {
   return true;
 }
 
+// [[ms,delivered],…]
+json ToJson(const Progress& progress) {
+  json samples = json::array();
+  for (const Progress::Sample& s : progress.samples()) samples.push_back({s.ms, s.delivered});
+  return samples;
+}
+
+bool FromJson(const json& samples, Progress* out) {
+  if (!samples.is_array()) return false;
+  for (const json& s : samples) {
+    if (!s.is_array() || s.size() != 2 || !s[0].is_number_unsigned() || !s[1].is_number_unsigned())
+      return false;
+    out->Add({s[0].get<std::uint64_t>(), s[1].get<std::uint64_t>()});
+  }
+  return true;
+}
+
 void Add(const Counts& from, Counts* to) {
   for (const auto& [name, count] : from) (*to)[name] += count;
 }
@@ -130,6 +148,7 @@ std::string DriveResult::ToJson() const {
   for (const Text& t : kTexts) object[t.name] = this->*t.field;
   for (const ByName& b : kByName) object[b.name] = this->*b.field;
   for (const Latency& l : kLatencies) object[l.name] = stress::ToJson(this->*l.field);
+  object["progress"] = stress::ToJson(progress);
   return object.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -165,6 +184,10 @@ Result<DriveResult, std::string> DriveResult::FromJson(std::string_view text) {
   for (const Latency& l : kLatencies) {
     const auto it = object.find(l.name);
     if (it == object.end() || !stress::FromJson(*it, &(out.*l.field))) return wrong(l.name);
+  }
+  const auto samples = object.find("progress");
+  if (samples == object.end() || !stress::FromJson(*samples, &out.progress)) {
+    return wrong("progress");
   }
   for (const Text& t : kTexts) {
     const auto it = object.find(t.name);
@@ -207,6 +230,9 @@ void DriveResult::Continue(const DriveResult& earlier) {
   for (const Number& n : kKnown) this->*n.field = std::max(this->*n.field, earlier.*n.field);
   AddDone(earlier, this);
   planned_rate = std::max(planned_rate, earlier.planned_rate);
+  Progress both = earlier.progress;
+  for (const Progress::Sample& s : progress.samples()) both.Add(s);
+  progress = std::move(both);
   if (!earlier.first_failure.empty()) first_failure = earlier.first_failure;
   if (broken.empty()) broken = earlier.broken;
 }

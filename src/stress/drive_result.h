@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/result.h"
+#include "stress/progress.h"
 
 namespace baiwan::stress {
 
@@ -37,12 +38,13 @@ struct DriveCounts {
   std::uint64_t scheduled = 0;       // messages that were due
   std::uint64_t scheduled_late = 0;  // of these, so late that it was the load client's own doing
   std::uint64_t offered = 0;         // handed to a connection, repeats not included
-  std::map<std::string, std::uint64_t> refused;    // by code
-  std::map<std::string, std::uint64_t> failures;   // refusals that should not have been, by code
-  std::map<std::string, std::uint64_t> downs;      // connections lost or not made, by reason
-  std::map<std::string, std::uint64_t> exhausted;  // not made for want of something, by errno
-  std::string first_failure;                       // a sentence about it
-  Nanos first_submit = 0;                          // monotonic; 0: none. Not kept, not merged
+  std::map<std::string, std::uint64_t> refused;   // by code
+  std::map<std::string, std::uint64_t> failures;  // refusals that should not have been, by code
+  std::map<std::string, std::uint64_t> downs;     // connections lost or not made, by reason
+  std::map<std::string, std::uint64_t> began_without;  // cells that were not there at the start
+  std::map<std::string, std::uint64_t> exhausted;      // not made for want of something, by errno
+  std::string first_failure;                           // a sentence about it
+  Nanos first_submit = 0;                              // monotonic; 0: none. Not kept, not merged
   Nanos last_ack = 0;
   Nanos first_due = 0;  // open loop: when the schedule began
   Nanos last_offer = 0;
@@ -56,6 +58,7 @@ struct DriveResult : DriveCounts {
   double planned_rate = 0;            // messages a second; 0: closed loop
   std::string broken;                 // why it could not go on; empty: it could
   Histogram loop_lag;                 // how late its own loop was
+  Progress progress;                  // of this one alone: Merge leaves it
   Histogram stored_latency;           // from the planned time; open loop only
   Histogram delivered_latency;
 

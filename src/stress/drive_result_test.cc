@@ -76,7 +76,7 @@ TEST(DriveResult, WhatIsDamagedIsRefusedByName) {
     const auto result = DriveResult::FromJson(text);
     return result ? std::string("taken") : result.error();
   };
-  EXPECT_THAT(spoiled("\"version\": 2", "\"version\": 1"), HasSubstr("version"));
+  EXPECT_THAT(spoiled("\"version\": 3", "\"version\": 2"), HasSubstr("version"));
   EXPECT_THAT(spoiled("\"connects\": 13", "\"connects\": -13"), HasSubstr("connects"));
   EXPECT_THAT(spoiled("\"connects\": 13", "\"connects\": \"13\""), HasSubstr("connects"));
   EXPECT_THAT(spoiled("\"stored\"", "\"stoned\""), HasSubstr("stored"));
@@ -124,6 +124,17 @@ TEST(DriveResult, AnEarlierLifeAddsWhatItDidAndDoublesNothing) {
   DriveResult begun;
   begun.Continue(Some(100));
   EXPECT_EQ(begun.ToJson(), Some(100).ToJson());
+}
+
+TEST(DriveResult, HowFarItWasIsKeptOverLives) {
+  DriveResult first;
+  first.progress.Add({1000, 5});
+  first.progress.Add({1050, 9});
+  DriveResult now;
+  now.progress.Add({2000, 12});
+  now.Continue(*DriveResult::FromJson(first.ToJson()));
+  EXPECT_EQ(now.progress.samples(),
+            (std::vector<Progress::Sample>{{1000, 5}, {1050, 9}, {2000, 12}}));
 }
 
 }  // namespace

@@ -131,6 +131,7 @@ void Driver::Tick() {
     Sweep(now);
     LookForConnections(now);
   }
+  if (now >= progress_due_) TakeProgress(now);
   const Nanos pause = options_.rate > 0 ? kOpenTick : kClosedTick;
   tick_due_ = node_.clock.Monotonic() + pause;
   tick_ = node_.loop.After(pause, [this] { Tick(); });
@@ -179,6 +180,11 @@ void Driver::Schedule(Nanos now) {
   }
 }
 
+void Driver::TakeProgress(Nanos now) {
+  progress_.Add({WallMillis(now), counters_.delivered});
+  progress_due_ = now + progress_.every();
+}
+
 // Whoever has no port or descriptor left is no judge of anybody: what is missing is named at once,
 // and when nothing comes back, that is the end.
 void Driver::OutOf(NetError what) {
@@ -214,6 +220,8 @@ DriveResult Driver::Result() const {
   result.planned_rate = options_.rate;
   result.broken = broken_;
   result.loop_lag = loop_lag_;
+  result.progress = progress_;
+  result.progress.Add({node_.clock.WallMillis(), counters_.delivered});
   result.stored_latency = stored_latency_;
   result.delivered_latency = delivered_latency_;
   return result;

@@ -98,6 +98,7 @@ class Driver final : public MetricsSource {
   void SlotFree();
   void OutOf(NetError what);
   void LookForConnections(Nanos now);
+  void TakeProgress(Nanos now);
   void WantsSchedule(std::uint32_t index) { robin_.push_back(index); }
   void Ended(Player& player);
   void SettleSoon();
@@ -130,6 +131,8 @@ class Driver final : public MetricsSource {
   Nanos swept_ = 0;
   Nanos schedule_from_ = 0;  // 0: not yet
   std::uint64_t scheduled_ = 0;
+  Progress progress_;
+  Nanos progress_due_ = 0;
   TimerId tick_ = 0;
   Nanos tick_due_ = 0;
   Nanos exhausted_since_ = 0;  // 0: connections can be made

@@ -170,6 +170,13 @@ std::string Costs(const RunResult& r, const ReportRun* other) {
           "messages a second", r, [](const RunResult& x) { return x.rate_per_s; },
           [](double v) { return Whole(v); })
       .Add(
+          "while all play", r,
+          [](const RunResult& x) { return x.steady ? x.steady->rate_per_s : 0; },
+          [](double v) { return Whole(v); })
+      .Add(
+          "all play for, s", r, [](const RunResult& x) { return x.steady ? x.steady->seconds : 0; },
+          Fixed)
+      .Add(
           "CPU µs a message", r, [](const RunResult& x) { return x.cpu_us_per_message; }, Fixed)
       .Add(
           "memory at the peak", r, [](const RunResult& x) { return x.peak_rss_mib; }, Mib)

@@ -57,6 +57,13 @@ Json OfferJson(const RunResult& r) {
           {"reason", o.reason}};
 }
 
+Json SteadyJson(const std::optional<RunSteady>& s) {
+  if (!s) return nullptr;
+  return {{"rate_per_s", s->rate_per_s},           {"seconds", s->seconds},
+          {"begins_apart_s", s->begins_apart_s},   {"ends_apart_s", s->ends_apart_s},
+          {"first_to_finish", s->first_to_finish}, {"last_to_finish", s->last_to_finish}};
+}
+
 // Reads fields of objects into what they are for; a field of another type is an error, named once.
 class Reader {
  public:
@@ -154,6 +161,17 @@ void ReadOffer(Reader& in, const Json& json, RunOffer* o) {
   in.Get(json, "loop_lag_max_ms", &o->loop_lag_max_ms);
   in.Get(json, "valid", &o->valid);
   in.Get(json, "reason", &o->reason);
+}
+
+void ReadSteady(Reader& in, const Json& json, std::optional<RunSteady>* steady) {
+  if (json.empty()) return;
+  RunSteady& s = steady->emplace();
+  in.Get(json, "rate_per_s", &s.rate_per_s);
+  in.Get(json, "seconds", &s.seconds);
+  in.Get(json, "begins_apart_s", &s.begins_apart_s);
+  in.Get(json, "ends_apart_s", &s.ends_apart_s);
+  in.Get(json, "first_to_finish", &s.first_to_finish);
+  in.Get(json, "last_to_finish", &s.last_to_finish);
 }
 
 void ReadMachine(Reader& in, const Json& json, RunMachine* m) {
@@ -298,6 +316,7 @@ std::string ToJson(const RunResult& r) {
         {"run", p.run},
         {"verify", p.verify}}},
       {"rate_per_s", r.rate_per_s},
+      {"steady", SteadyJson(r.steady)},
       {"load", OfferJson(r)},
       {"cpu_us_per_message",
        {{"total", r.cpu_us_per_message},
@@ -350,6 +369,7 @@ Result<RunResult, std::string> ResultFromJson(std::string_view text) {
   in.Get(phases, "run", &r.phase_seconds.run);
   in.Get(phases, "verify", &r.phase_seconds.verify);
   in.Get(json, "rate_per_s", &r.rate_per_s);
+  ReadSteady(in, in.Object(json, "steady"), &r.steady);
   ReadOffer(in, in.Object(json, "load"), &r.offer);
   const Json& cpu = in.Object(json, "cpu_us_per_message");
   in.Get(cpu, "total", &r.cpu_us_per_message);

@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "base/result.h"
 #include "stress/offer.h"
+#include "stress/steady.h"
 #include "stress/workload.h"
 
 namespace baiwan::stress {
@@ -139,9 +140,10 @@ struct RunResult {
   std::uint32_t cells = 0;
   RunMessages messages;
   RunPhases phase_seconds;
-  double rate_per_s = 0;          // messages through the phase `run`
-  RunOffer offer;                 // whether the load was as planned
-  double cpu_us_per_message = 0;  // user and system time of all processes in that phase
+  double rate_per_s = 0;            // messages through the phase `run`
+  std::optional<RunSteady> steady;  // the part of it in which all load clients played
+  RunOffer offer;                   // whether the load was as planned
+  double cpu_us_per_message = 0;    // user and system time of all processes in that phase
   std::map<std::string, double> cpu_us_by_process;
   std::optional<std::map<std::string, double>> cpu_us_by_role;  // where roles are processes
   std::optional<RunLatency> latency_stored;                     // open loop only, if it is valid

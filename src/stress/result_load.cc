@@ -25,6 +25,11 @@ void TakeLoad(const DriveResults& load_clients, RunResult* r) {
     r->phase_seconds.run = static_cast<double>(all.last_ack_ms - all.first_submit_ms) / 1000;
     r->rate_per_s = static_cast<double>(r->messages.acknowledged) / r->phase_seconds.run;
   }
+  r->steady = SteadyOf(load_clients);
+  for (const auto& [cell, count] : all.began_without) {
+    r->warnings.push_back(
+        fmt::format("the load client of {} was not there when {} others began", cell, count));
+  }
   r->offer = OfferOf(load_clients);
   if (r->offer.planned_per_s > 0 && r->offer.valid) {
     r->latency_stored = LatencyOf(all.stored_latency);

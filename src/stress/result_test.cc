@@ -22,6 +22,7 @@ RunResult Full() {
   r.cpu_us_per_message = 8.125;
   r.cpu_us_by_process = {{"cell-0", 1.25}, {"drive-0", 0.5}};
   r.cpu_us_by_role = {{"gateway", 1.0}, {"logic", 2.5}};
+  r.steady = RunSteady{5.5, 102'000.5, 0.01, 0.4, "drive-2", "drive-0"};
   r.offer = {50'000, 49'990.5, 1.25, 8, true, ""};
   r.latency_stored = RunLatency{1.5, 7.25, 12, 40};
   r.latency_delivered = RunLatency{2.5, 9, 15, 50};
@@ -189,6 +190,8 @@ TEST(Summary, IsATable) {
             " 2 hosts     CPU 93 % at most worker-000  steal     12.1 % at most worker-000\n"
             " the worst   8 % memory left worker-000   disk      5 % left control\n"
             " WARNING     some hosts were in trouble: the report lists when, and which\n"
+            " all play    102,001 messages/s           begin     within 0.01 s\n"
+            "             for 5.50 s                   end       within 0.40 s\n"
             "------------------------------------------------------------------------------\n"
             " VERIFIED: every message arrived once, in order, unaltered\n");
 }

@@ -86,6 +86,12 @@ std::string Rows(std::string_view label, const std::string& text) {
 std::string Load(const RunResult& r) {
   const RunOffer& o = r.offer;
   std::string text;
+  if (r.steady) {
+    text += Pair("all play", Rate(r.steady->rate_per_s) + " messages/s", "begin",
+                 fmt::format("within {:.2f} s", r.steady->begins_apart_s));
+    text += Pair("", fmt::format("for {:.2f} s", r.steady->seconds), "end",
+                 fmt::format("within {:.2f} s", r.steady->ends_apart_s));
+  }
   if (o.planned_per_s > 0) {
     text +=
         Row("messages/s", fmt::format("{} planned   {} offered   {} reached", Rate(o.planned_per_s),

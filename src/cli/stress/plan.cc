@@ -167,6 +167,7 @@ class Planner {
                                      std::to_string(o_.drive.messages_per_frame),
                                      "--rate",
                                      fmt::format("{}", o_.rate / o_.spec.cells),
+                                     "--together",
                                      "--ledger",
                                      ledger,
                                      "--result",

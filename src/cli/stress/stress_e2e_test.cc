@@ -74,6 +74,7 @@ TEST_F(StressTest, EveryMessageOfADefaultRunIsVerified) {
   EXPECT_TRUE(result["cpu_us_per_message"]["by_process"].contains("cell-2"));
   EXPECT_TRUE(result["cpu_us_per_message"]["by_role"].is_null());
   EXPECT_TRUE(result["latency_ms"]["stored"].is_null());
+  EXPECT_TRUE(result.contains("steady"));
   EXPECT_GT(result["disk_bytes"], 0);
   EXPECT_GT(result["peak_rss_mib"]["total"], 0);
   EXPECT_FALSE(std::filesystem::exists(runs_ + "/latest/lock"));
@@ -311,6 +312,7 @@ TEST_F(StressTest, ARunThatTakesTooLongEndsWithItsOwnExitCode) {
   Program run(folder_.path(), Small({"--rounds", "1000", "--deadline", "1s"}));
   EXPECT_EQ(run.Wait(kLong), 3) << run.output();
   EXPECT_EQ(Result()["exit_code"], 3);
+  EXPECT_EQ(Result()["load"]["valid"], false);
   EXPECT_FALSE(Result()["problems"].empty());
 }
 
