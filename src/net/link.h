@@ -72,7 +72,7 @@ class Link {
  public:
   virtual ~Link() = default;
   virtual bool up() const = 0;
-  // Dropped if the link is not up. `type` 0 … 127; `payload` at most LinkLimits::max_frame.
+  // Dropped if the link is not up; more than LinkLimits::max_frame ends it later. `type` 0 … 127.
   virtual void Send(std::uint8_t type, std::uint64_t tag, std::string_view payload) = 0;
   virtual std::size_t unsent() const = 0;
   virtual const LinkIdentity& peer_identity() const = 0;  // while up

@@ -106,16 +106,21 @@ void LinkConnection::Send(std::uint8_t type, std::uint64_t tag, std::string_view
   if (type >= kFirstReservedType || payload.size() > settings_.limits.max_frame) {
     node_.log.Error("link to {}: a frame of type {} with {} bytes is more than a link carries",
                     peer().ToString(), type, payload.size());
-    return;
+    // Left out, it would be missing without anybody knowing.
+    return EndLater(NetError::kOther);
   }
   AppendLinkFrame(stream_->Output(), type, tag, payload);
   spoke_ = true;
   const std::size_t unsent = stream_->unsent();
   held_unsent_.CoverAlways(unsent);
   if (unsent <= settings_.limits.max_unsent) return;
-  // Not from inside the sender's call.
-  node_.loop.Post([this, alive = lifetime_.token(), connection = connection_] {
-    if (*alive && connection == connection_) Down(NetError::kTimeout);
+  EndLater(NetError::kTimeout);
+}
+
+// Not from inside the sender's call.
+void LinkConnection::EndLater(NetError error) {
+  node_.loop.Post([this, error, alive = lifetime_.token(), connection = connection_] {
+    if (*alive && connection == connection_) Down(error);
   });
   phase_ = Phase::kClosing;
 }

@@ -72,6 +72,7 @@ class LinkConnection : public Link, private StreamHandler {
   void GoUp();
   void Break(LinkFault fault, bool told_by_peer);
   void BeginClosing();
+  void EndLater(NetError error);
   void Down(NetError error);
   void SetTimer(Nanos delay, void (LinkConnection::*then)());
   void HandshakeTimedOut() { Break(LinkFault::kTimeout, false); }

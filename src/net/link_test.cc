@@ -13,9 +13,11 @@
 namespace baiwan::net {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 const std::string kSecret = "a secret of some length";
 const LinkIdentity kRelay{"relay", 1, 100, 7};
@@ -249,14 +251,16 @@ TEST_F(LinkTest, AFrameLongerThanAllowedEndsTheLink) {
   EXPECT_THAT(world.log.lines, ElementsAre(HasSubstr("longer than allowed")));
 }
 
-TEST_F(LinkTest, WhatALinkDoesNotCarryIsNotSent) {
+TEST_F(LinkTest, WhatALinkDoesNotCarryEndsIt) {
   Up();
-  link->Send(128, 1, "reserved");
+  link->Send(1, 1, "before");
   link->Send(1, 1, std::string((8 << 20) + 1, 'x'));
-  world.Settle();
-  EXPECT_TRUE(link->up());
-  EXPECT_THAT(logic.frames, IsEmpty());
-  EXPECT_EQ(world.log.lines.size(), 2u);
+  link->Send(1, 1, "after");
+  EXPECT_EQ(relay.downs, 0);  // not from inside the call
+  world.Turn();
+  EXPECT_EQ(relay.downs, 1);
+  EXPECT_THAT(logic.frames, Not(Contains(HasSubstr("after"))));
+  EXPECT_EQ(world.log.lines.size(), 1u);
 }
 
 TEST_F(LinkTest, ConnectsAgainWhenTheListenerComesBack) {
