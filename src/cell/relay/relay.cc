@@ -118,7 +118,10 @@ void Relay::OnLinkUp(net::Link& link, const net::LinkIdentity& identity) {
     link.Close();
     return;
   }
-  accepted_[identity.cell] = &link;
+  net::Link*& newest = accepted_[identity.cell];
+  // The one that it replaces is not listened to any more: its dialer must not believe that it is.
+  if (newest != nullptr) newest->Close();
+  newest = &link;
   if (logic_ != nullptr) TellReady(link);
 }
 
