@@ -167,7 +167,16 @@ class User {
   // The first send id that should be read from the outbox and given to Refill; 0: none. Messages
   // up to the durable SendId follow in order; Refill picks those that are due and says whether it
   // makes sense to go on (false: out of credit).
-  Seq RefillFrom() const;
+  Seq RefillFrom() const {
+    return RefillFrom([](UserId) { return true; });
+  }
+  // The same for those friends only for which `which` holds.
+  Seq RefillFrom(const std::function<bool(UserId)>& which) const;
+  // Something durable is due to this friend.
+  bool Ready(UserId friend_id) const;
+  void EachReady(const std::function<void(UserId)>& each) const;
+  // The friend of each message that is durable and not acknowledged, in their order.
+  void EachPending(const std::function<void(UserId)>& each) const;
   bool Refill(const wire::Message& message, Outbound& out);
   bool diverged(UserId with) const;
   // The friend's cell says that its store disagrees about this pair: stops it.
@@ -187,6 +196,7 @@ class User {
   const wire::BoxHeads* heads() const { return &heads_; }  // applied, for AddSnapshot
   std::vector<UserId> friends() const;
   bool pending() const { return head_ < pending_.size(); }
+  std::size_t pending_messages() const { return pending_count(); }
   std::uint64_t last_batch() const { return batch_number_; }
   // Nothing is buffered, held back or under way: a snapshot holds everything.
   bool idle(std::uint64_t last_released_batch) const {
@@ -283,6 +293,7 @@ class User {
   // Held pairs: user_paths.cc
   bool IsHeld(std::uint16_t index) const { return friends_[index].flags & kHeld; }
   std::uint32_t DurableSent(std::uint16_t index) const;
+  bool Due(const Hold& hold) const;
   Hold& HoldOf(std::uint16_t index);
   const Hold& HoldOf(std::uint16_t index) const;
   void HoldFrom(std::uint16_t index, HoldState state, std::uint32_t next);

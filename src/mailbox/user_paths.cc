@@ -33,16 +33,45 @@ void User::StartSession(const std::function<bool(UserId)>& reaches, Outbound& ou
   }
 }
 
-Seq User::RefillFrom() const {
+bool User::Due(const Hold& hold) const {
   // Gone back: what is due now is not among the pending ones before this user is loaded again.
-  if (waiting_ == nullptr || waiting_->holds.empty() || rewound_) return 0;
+  return hold.state == HoldState::kReady && !(friends_[hold.friend_index].flags & kDiverged) &&
+         !rewound_;
+}
+
+bool User::Ready(UserId friend_id) const {
+  if (waiting_ == nullptr || waiting_->holds.empty()) return false;
+  const Friend* f = Find(friend_id);
+  return f != nullptr && f->flags & kHeld && Due(HoldOf(IndexOf(f)));
+}
+
+void User::EachReady(const std::function<void(UserId)>& each) const {
+  if (waiting_ == nullptr) return;
+  for (const Hold& hold : waiting_->holds) {
+    if (Due(hold)) each(friends_[hold.friend_index].id);
+  }
+}
+
+void User::EachPending(const std::function<void(UserId)>& each) const {
+  for (std::size_t i = head_; i < pending_.size(); ++i) {
+    const Pending& p = pending_[i];
+    if (p.send_id > durable_send_id_) break;
+    if (!Settled(p)) each(friends_[p.friend_index].id);
+  }
+}
+
+Seq User::RefillFrom(const std::function<bool(UserId)>& which) const {
+  bool any = false;
+  EachReady([&](UserId f) { any |= which(f); });
+  if (!any) return 0;
   for (std::size_t i = head_; i < pending_.size(); ++i) {
     const Pending& p = pending_[i];
     if (p.send_id > durable_send_id_) break;
     if (p.friend_index == kVoidFriend || !IsHeld(p.friend_index)) continue;
-    if (friends_[p.friend_index].flags & kDiverged) continue;
     const Hold& hold = HoldOf(p.friend_index);
-    if (hold.state == HoldState::kReady && p.pair_seq >= hold.next) return p.send_id;
+    if (p.pair_seq >= hold.next && Due(hold) && which(friends_[p.friend_index].id)) {
+      return p.send_id;
+    }
   }
   return 0;
 }
@@ -73,6 +102,7 @@ bool User::Refill(const wire::Message& m, Outbound& out) {
 // The last message to this friend that is durable.
 std::uint32_t User::DurableSent(std::uint16_t index) const {
   std::uint32_t sent = friends_[index].sent;
+  if (send_id_ == durable_send_id_) return sent;
   for (std::size_t i = pending_.size(); i > head_; --i) {
     const Pending& p = pending_[i - 1];
     if (p.send_id <= durable_send_id_) break;
@@ -111,6 +141,8 @@ void User::HoldFrom(std::uint16_t index, HoldState state, std::uint32_t next) {
 void User::Advance(std::uint16_t index, std::uint32_t next) {
   Hold& hold = HoldOf(index);
   hold.next = next;
+  // As many messages as are under way at most are not durable: mostly that says enough.
+  if (next + (send_id_ - durable_send_id_) <= friends_[index].sent) return;
   if (next <= DurableSent(index)) return;
   friends_[index].flags &= static_cast<std::uint16_t>(~kHeld);
   auto& holds = waiting_->holds;

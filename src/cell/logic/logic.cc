@@ -68,9 +68,12 @@ void Logic::OnTurnEnd() {
   AnswerLocally();
   RecoverMore();
   StartLoads();
+  WorkPaths();
+  AnswerLocally();
   if (under_way_ == nullptr) Seal();
   SendPeers();
   TellSessions();
+  if (PathsHaveWork()) node_.loop.Post([] {});  // after what else there is to do
   MaybeDrained();
 }
 

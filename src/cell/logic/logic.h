@@ -112,11 +112,15 @@ class Logic final : public LogicPort,
   struct Path {
     bool up = false;
     bool may_rewind = false;  // its logic server is not the one we last spoke to
+    bool full = false;        // a message found no credit since some last came back
     Incarnation peer = 0;
-    std::uint64_t session = 0;   // ours, as sender
-    std::uint64_t sent = 0;      // bytes of forwards in this session
-    std::uint64_t consumed = 0;  // of these, dealt with by the receiver
-    std::deque<UserId> refill;   // users that wait for credit, or have something to read back
+    std::uint64_t session = 0;     // ours, as sender
+    std::uint64_t sent = 0;        // credit taken in this session, by forwards and offers
+    std::uint64_t consumed = 0;    // of this, dealt with by the receiver
+    std::size_t reserved = 0;      // credit for what is being read back
+    std::size_t mean_bytes = 256;  // of credit that a message takes
+    std::deque<UserId> offers;     // with pairs to be offered; each once
+    std::deque<UserId> refill;     // with messages to be read back; each once
     wire::PeerBatch out;
     std::size_t out_bytes = 0;
     std::uint64_t in_session = 0;  // the peer's, as receiver
@@ -124,6 +128,7 @@ class Logic final : public LogicPort,
     std::uint64_t in_sealed = 0;
     std::uint64_t in_told = 0;
     wire::PeerBatch reply;
+    std::size_t reply_bytes = 0;
     bool listed_out = false;
     bool listed_reply = false;
   };
@@ -218,14 +223,29 @@ class Logic final : public LogicPort,
   void OnGap(Resident& r, UserId from, Seq next, bool may_rewind);
   void OnNotice(Resident& r, const wire::PairNotice& notice);
   void Notice(CellId to, UserId sender, UserId receiver, wire::NoticeCode code);
-  void StartSessions(Resident& r);
-  void WantRefill(Resident& r, CellId cell);
-  void Refill(CellId cell);
-  void RefillUser(Resident& r);
+  void StartSessions(Resident& r, bool also_waiting);
   void AnswerLocally();
   void OnLocalAnswer(Resident& r, const LocalAnswer& answer);
+  void ListOut(CellId cell, Path& p, std::size_t bytes);
+  void ListReply(CellId cell, Path& p, std::size_t bytes);
+  void SendOut(CellId cell, Path& p);
+  void SendReply(CellId cell, Path& p);
   void SendPeers();
   void Audit();
+
+  // refill.cc: what waits for a path
+  static Place& PlaceOf(Resident& r, CellId cell);
+  static void Leave(Resident& r, CellId cell, bool Place::*queue);
+  void WantOffer(Resident& r, CellId cell);
+  void WantRefill(Resident& r, CellId cell, bool first = false);
+  Resident* TakeFirst(CellId cell, std::deque<UserId>& queue, bool Place::*mark);
+  void ClearQueues(CellId cell);
+  std::size_t Room(CellId cell, const Path& p) const;
+  void WorkPaths();
+  bool PathsHaveWork() const;
+  void ReadBack(Resident& r, CellId cell, Seq from);
+  void Refilled(Resident& r, CellId cell, Seq from,
+                const Result<store::BoxPage, store::StoreError>& page);
 
   // disk.cc
   void LookAtDisk();
@@ -233,6 +253,7 @@ class Logic final : public LogicPort,
   bool Reaches(CellId cell) const;
   static constexpr std::size_t kSessionBytes = 256;
   static std::size_t CreditBytes(std::size_t body) { return body + 48; }
+  static constexpr std::size_t kOfferCredit = 16;  // bytes
 
   NodeContext& node_;
   const LogicOptions options_;
@@ -264,6 +285,8 @@ class Logic final : public LogicPort,
 
   std::vector<Resident*> told_;               // residents with dirty sessions
   std::vector<std::unique_ptr<Path>> paths_;  // by cell
+  std::uint32_t refills_ = 0;                 // outboxes being read back
+  std::size_t queued_ = 0;                    // places in the queues of all paths
   std::vector<CellId> dirty_out_;
   std::vector<CellId> dirty_reply_;
   std::deque<LocalAnswer> local_;

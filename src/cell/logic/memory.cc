@@ -67,7 +67,8 @@ void Logic::Recharge(Resident& r) {
     *charged = now;
   };
   move(Account::kUsers, &r.charged,
-       sizeof(Resident) + r.user.memory() + r.sessions.size() * kSessionBytes);
+       sizeof(Resident) + r.user.memory() + r.sessions.size() * kSessionBytes +
+           r.places.capacity() * sizeof(Place));
   move(Account::kReorder, &r.charged_reorder, r.user.reorder_memory());
 }
 
@@ -149,9 +150,7 @@ void Logic::TakingChanged(bool took) {
   if (took == Takes()) return;
   if (relay_ != nullptr) relay_->SetAccepting(TakesFromPeers());
   if (took) return;
-  for (Resident& r : residents_.by_pending) {
-    r.user.StartSession([this](UserId f) { return table_.CellOf(f) == options_.cell; }, *this);
-  }
+  for (Resident& r : residents_.by_pending) WantOffer(r, options_.cell);
 }
 
 }  // namespace baiwan::cell

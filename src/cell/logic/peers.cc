@@ -7,9 +7,10 @@
 namespace baiwan::cell {
 namespace {
 
-constexpr std::uint32_t kRefillPage = 256;      // messages
-constexpr std::size_t kRefillBytes = 64 << 10;  // bodies
 constexpr std::size_t kFlushBytes = 256 << 10;  // a peer batch this large leaves at once
+// The most that an entry takes in a batch: a forward beside its body, and any other.
+constexpr std::size_t kForwardBytes = 80;
+constexpr std::size_t kEntryBytes = 48;
 
 }  // namespace
 
@@ -49,12 +50,13 @@ Logic::Sent Logic::Forward(mailbox::User& from, const wire::Message& message) {
   if (!p.up) return Sent::kNoPath;
   const std::size_t bytes = CreditBytes(message.body.size());
   if (p.sent != p.consumed && p.sent - p.consumed + bytes > options_.path_credit) {
-    p.refill.push_back(from.id());
+    p.full = true;
+    Resident& r = *static_cast<Resident*>(from.context);
+    if (!r.refilling) WantRefill(r, cell);  // else where that read has ended
     return Sent::kNoCredit;
   }
   ++counters_.forwarded;
   p.sent += bytes;
-  p.out_bytes += bytes;
   wire::Forward* f = p.out.add_forwards();
   f->set_sender(from.id());
   f->set_receiver(message.peer);
@@ -63,11 +65,7 @@ Logic::Sent Logic::Forward(mailbox::User& from, const wire::Message& message) {
   f->set_checksum(message.checksum);
   f->set_timestamp_ms(message.timestamp_ms);
   f->set_body(message.body.data(), message.body.size());
-  if (!p.listed_out) {
-    p.listed_out = true;
-    dirty_out_.push_back(cell);
-  }
-  if (p.out_bytes > kFlushBytes) SendPeers();
+  ListOut(cell, p, message.body.size() + kForwardBytes);
   return Sent::kSent;
 }
 
@@ -84,7 +82,8 @@ void Logic::Offer(mailbox::User& from, UserId receiver, Seq first, Seq last) {
   o->set_receiver(receiver);
   o->set_first(first);
   o->set_last(last);
-  if (!std::exchange(p.listed_out, true)) dirty_out_.push_back(cell);
+  p.sent += kOfferCredit;
+  ListOut(cell, p, kEntryBytes);
 }
 
 void Logic::Ack(mailbox::User& receiver, UserId sender, Seq upto) {
@@ -98,7 +97,7 @@ void Logic::Ack(mailbox::User& receiver, UserId sender, Seq upto) {
   a->set_sender(sender);
   a->set_receiver(receiver.id());
   a->set_upto(upto);
-  if (!std::exchange(p.listed_reply, true)) dirty_reply_.push_back(cell);
+  ListReply(cell, p, kEntryBytes);
 }
 
 void Logic::Gap(mailbox::User& receiver, UserId sender, Seq next) {
@@ -112,7 +111,7 @@ void Logic::Gap(mailbox::User& receiver, UserId sender, Seq next) {
   g->set_sender(sender);
   g->set_receiver(receiver.id());
   g->set_next(next);
-  if (!std::exchange(p.listed_reply, true)) dirty_reply_.push_back(cell);
+  ListReply(cell, p, kEntryBytes);
 }
 
 void Logic::Notice(CellId to, UserId sender, UserId receiver, wire::NoticeCode code) {
@@ -122,35 +121,55 @@ void Logic::Notice(CellId to, UserId sender, UserId receiver, wire::NoticeCode c
   n->set_sender(sender);
   n->set_receiver(receiver);
   n->set_code(code);
-  if (!std::exchange(p.listed_reply, true)) dirty_reply_.push_back(to);
+  ListReply(to, p, kEntryBytes);
+}
+
+// Whatever is gathered leaves once there is much of it: a link takes frames of a bounded size.
+void Logic::ListOut(CellId cell, Path& p, std::size_t bytes) {
+  if (!std::exchange(p.listed_out, true)) dirty_out_.push_back(cell);
+  p.out_bytes += bytes;
+  if (p.out_bytes > kFlushBytes) SendOut(cell, p);
+}
+
+void Logic::ListReply(CellId cell, Path& p, std::size_t bytes) {
+  if (!std::exchange(p.listed_reply, true)) dirty_reply_.push_back(cell);
+  p.reply_bytes += bytes;
+  if (p.reply_bytes > kFlushBytes) SendReply(cell, p);
+}
+
+void Logic::SendOut(CellId cell, Path& p) {
+  if (std::exchange(p.out_bytes, 0) == 0) return;
+  p.out.set_incarnation(store_.incarnation());
+  p.out.set_session(p.session);
+  if (relay_ != nullptr) {
+    p.out.SerializeToString(&encoded_);
+    relay_->Send(cell, encoded_);
+  }
+  p.out.Clear();
+}
+
+void Logic::SendReply(CellId cell, Path& p) {
+  p.reply_bytes = 0;
+  p.reply.set_incarnation(store_.incarnation());
+  p.reply.set_session(p.in_session);
+  p.reply.set_consumed(p.in_sealed);
+  p.in_told = p.in_sealed;
+  if (relay_ != nullptr) {
+    p.reply.SerializeToString(&encoded_);
+    relay_->Reply(cell, encoded_);
+  }
+  p.reply.Clear();
 }
 
 void Logic::SendPeers() {
   for (const CellId cell : dirty_out_) {
-    Path& p = *paths_[cell];
-    p.listed_out = false;
-    p.out_bytes = 0;
-    p.out.set_incarnation(store_.incarnation());
-    p.out.set_session(p.session);
-    if (relay_ != nullptr) {
-      p.out.SerializeToString(&encoded_);
-      relay_->Send(cell, encoded_);
-    }
-    p.out.Clear();
+    paths_[cell]->listed_out = false;
+    SendOut(cell, *paths_[cell]);
   }
   dirty_out_.clear();
   for (const CellId cell : dirty_reply_) {
-    Path& p = *paths_[cell];
-    p.listed_reply = false;
-    p.reply.set_incarnation(store_.incarnation());
-    p.reply.set_session(p.in_session);
-    p.reply.set_consumed(p.in_sealed);
-    p.in_told = p.in_sealed;
-    if (relay_ != nullptr) {
-      p.reply.SerializeToString(&encoded_);
-      relay_->Reply(cell, encoded_);
-    }
-    p.reply.Clear();
+    paths_[cell]->listed_reply = false;
+    SendReply(cell, *paths_[cell]);
   }
   dirty_reply_.clear();
 }
@@ -194,13 +213,16 @@ void Logic::FromPeer(CellId from, std::string_view bytes) {
              });
   }
   for (const wire::PairOffer& o : batch.offers()) {
-    WithUser(o.receiver(), 0, [this, from, o](Resident* r, wire::Reason failed) {
-      if (r == nullptr) {
-        Deliver(from, nullptr, failed, o.receiver(), {.peer = o.sender()});
-      } else {
-        Offered(from, r, o.receiver(), o.sender(), o.first(), o.last());
-      }
-    });
+    WithUser(o.receiver(), 0,
+             [this, from, o, session = p.in_session](Resident* r, wire::Reason failed) {
+               Path& path = PathTo(from);
+               if (path.in_session == session) path.in_bytes += kOfferCredit;
+               if (r == nullptr) {
+                 Deliver(from, nullptr, failed, o.receiver(), {.peer = o.sender()});
+               } else {
+                 Offered(from, r, o.receiver(), o.sender(), o.first(), o.last());
+               }
+             });
   }
 }
 
@@ -263,19 +285,21 @@ void Logic::ReplyFromPeer(CellId from, std::string_view bytes) {
     node_.log.Error("cell {} answered with a batch that cannot be read", from);
     return;
   }
+  // Of another session: what is true of it will be said again in this one.
+  if (batch.session() != p.session) return;
   if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
   for (const wire::PairAck& a : batch.acks()) {
     if (Resident* r = Ready(a.sender())) {
       OnAck(*r, a.receiver(), a.upto());
     } else {
-      WithUser(a.sender(), 0, [this, a](Resident* loaded, wire::Reason) {
-        if (loaded != nullptr) OnAck(*loaded, a.receiver(), a.upto());
+      WithUser(a.sender(), 0, [this, a, &p, session = p.session](Resident* loaded, wire::Reason) {
+        if (loaded != nullptr && p.session == session) OnAck(*loaded, a.receiver(), a.upto());
       });
     }
   }
   for (const wire::PairGap& g : batch.gaps()) {
-    WithUser(g.sender(), 0, [this, g, rewind = p.may_rewind](Resident* r, wire::Reason) {
-      if (r != nullptr) OnGap(*r, g.receiver(), g.next(), rewind);
+    WithUser(g.sender(), 0, [this, g, &p, session = p.session](Resident* r, wire::Reason) {
+      if (r != nullptr && p.session == session) OnGap(*r, g.receiver(), g.next(), p.may_rewind);
     });
   }
   for (const wire::PairNotice& n : batch.notices()) {
@@ -283,10 +307,9 @@ void Logic::ReplyFromPeer(CellId from, std::string_view bytes) {
       if (r != nullptr) OnNotice(*r, n);
     });
   }
-  if (batch.session() == p.session && batch.consumed() > p.consumed) {
-    p.consumed = std::min(batch.consumed(), p.sent);
-    Refill(from);
-  }
+  if (batch.consumed() <= p.consumed) return;
+  p.consumed = std::min(batch.consumed(), p.sent);
+  p.full = false;
 }
 
 void Logic::OnAck(Resident& r, UserId from, Seq upto) {
@@ -295,7 +318,7 @@ void Logic::OnAck(Resident& r, UserId from, Seq upto) {
     node_.log.Error("pair_diverged: {} acknowledges {} of {}, more than was sent: this pair stops",
                     from, upto, r.user.id());
   }
-  RefillUser(r);
+  if (!r.refilling && r.user.Ready(from)) WantRefill(r, table_.CellOf(from));
 }
 
 void Logic::OnGap(Resident& r, UserId from, Seq next, bool may_rewind) {
@@ -311,7 +334,7 @@ void Logic::OnGap(Resident& r, UserId from, Seq next, bool may_rewind) {
                       next, r.user.id());
       return;
     default:
-      RefillUser(r);
+      if (!r.refilling && r.user.Ready(from)) WantRefill(r, table_.CellOf(from));
   }
 }
 
@@ -367,62 +390,33 @@ void Logic::PathUp(CellId to, Incarnation peer) {
   p.peer = peer;
   p.session = (store_.incarnation() << 24) + next_session_++;
   p.sent = p.consumed = 0;
-  p.refill.clear();
+  p.full = false;
   p.out.Clear();
-  for (Resident& r : residents_.by_pending) {
-    r.user.StartSession([&](UserId f) { return table_.CellOf(f) == to; }, *this);
-  }
+  p.out_bytes = 0;
+  ClearQueues(to);
+  for (Resident& r : residents_.by_pending) WantOffer(r, to);
 }
 
 void Logic::PathDown(CellId to) { PathTo(to).up = false; }
 
-void Logic::StartSessions(Resident& r) {
-  r.user.StartSession([this](UserId f) { return Reaches(table_.CellOf(f)); }, *this);
-}
-
-void Logic::Refill(CellId cell) {
-  Path& p = PathTo(cell);
-  // One pass: who finds no credit stands at the end of the queue again.
-  for (std::size_t n = p.refill.size(); n > 0 && p.sent - p.consumed < options_.path_credit; --n) {
-    const UserId user = p.refill.front();
-    p.refill.pop_front();
-    if (Resident* r = residents_.Find(user)) RefillUser(*r);
-  }
-}
-
-void Logic::RefillUser(Resident& r) {
-  if (r.refilling) return;
-  const Seq first = r.user.RefillFrom();
-  if (first == 0) return;
-  r.refilling = true;
-  store_.ReadBox(r.user.id(), wire::Box::kOut, r.user.durable_heads().out, first, kRefillPage,
-                 kRefillBytes,
-                 [this, user = r.user.id(), first,
-                  alive = alive_](Result<store::BoxPage, store::StoreError> page) {
-                   if (!*alive) return;
-                   Resident* now = residents_.Find(user);
-                   if (now == nullptr) return;
-                   now->refilling = false;
-                   if (now->rewound) return;  // offered again once it is restored
-                   if (!page) {
-                     node_.log.Error("user {}: the outbox cannot be read from {} on: {}", user,
-                                     first, Message(page.error()));
-                     return;
-                   }
-                   bool out_of_credit = false;
-                   for (const wire::Message& m : page->messages) {
-                     if (!now->user.Refill(m, *this)) out_of_credit = true;
-                   }
-                   counters_.resent += now->user.TakeResent();
-                   const Seq next = now->user.RefillFrom();
-                   if (next != 0 && (!out_of_credit || next > first)) RefillUser(*now);
-                 });
+// Offers what is pending to all cells that can be reached; if not `also_waiting`, but for those
+// where this user stands in a queue already.
+void Logic::StartSessions(Resident& r, bool also_waiting) {
+  CellId last = kMaxCells;  // none
+  r.user.EachPending([&](UserId f) {
+    const CellId cell = table_.CellOf(f);
+    if (cell == std::exchange(last, cell) || !Reaches(cell)) return;
+    for (const Place& place : r.places) {
+      if (place.cell == cell && !also_waiting) return;
+    }
+    WantOffer(r, cell);
+  });
 }
 
 void Logic::Audit() {
   for (Resident& r : residents_.by_pending) {
     const Seq acked = r.user.counters().send_ack_id;
-    if (std::exchange(r.audit_ack, acked) == acked) StartSessions(r);
+    if (std::exchange(r.audit_ack, acked) == acked && !r.refilling) StartSessions(r, false);
   }
   const auto jitter = static_cast<Nanos>(
       node_.rng.Below(static_cast<std::uint64_t>(options_.audit_interval / 4) + 1));

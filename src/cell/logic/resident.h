@@ -45,6 +45,14 @@ struct Waiter {
   Seq send_id = 0;
 };
 
+// Where a resident stands in the queues of a path.
+struct Place {
+  CellId cell = 0;
+  bool offers = false;
+  bool refill = false;
+  bool first = false;  // was its turn while its outbox was being read: it comes back to the front
+};
+
 using Hook =
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
@@ -57,15 +65,16 @@ struct Resident {
   mailbox::User user;
   std::vector<std::unique_ptr<Session>> sessions;
   std::vector<Waiter> waiters;
+  std::vector<Place> places;
   std::uint64_t charged = 0;          // bytes in the budget's users account
   std::uint64_t charged_reorder = 0;  // … and in its reorder account
   std::uint64_t touched_turn = 0;
-  Lsn first_change = 0;    // position before the first change that no snapshot has
-  bool evicting = false;   // its last snapshot is being committed
+  Lsn first_change = 0;   // position before the first change that no snapshot has
+  bool evicting = false;  // its last snapshot is being committed
   // A friend's store has gone back: its user is replaced by what the disk says once no batch holds
   // it any more. Until it is restored, nothing is done with it; see Logic::Ready.
   bool rewound = false;
-  bool refilling = false;  // its outbox is being read for Refill
+  bool refilling = false;  // its outbox is being read back
   bool told = false;       // stands in the turn's list of residents with dirty sessions
   Seq audit_ack = 0;       // SendAckId at the last audit
   Hook by_use;

@@ -170,7 +170,7 @@ void Logic::FinishLoad(UserId user, std::unique_ptr<Resident> resident, wire::Re
   if (r != nullptr) {
     Recharge(*r);
     residents_.SetPending(*r, r->user.pending());
-    if (r->user.pending()) StartSessions(*r);
+    if (r->user.pending()) StartSessions(*r, true);
   }
   for (Parked& work : loading.parked) {
     if (r != nullptr && r->rewound) {

@@ -73,6 +73,7 @@ struct FarCell {
   std::map<Pair, Seq> received;
   std::map<Pair, Seq> acknowledged;
   std::uint64_t forwards = 0;
+  std::vector<UserId> senders;           // of each of them
   std::uint64_t repeated = 0;            // of these, what was here already
   std::size_t largest = 0;               // bytes of the largest batch
   std::deque<std::string> batches;       // sent to it, not looked at yet
@@ -81,7 +82,9 @@ struct FarCell {
 
 class LoneLogic final : private RelayPort {
  public:
-  static constexpr std::size_t kCreditOverhead = 48;  // of a message, see Logic
+  // Beside a message's body, and of an offer: see docs/formats.md.
+  static constexpr std::size_t kCreditOverhead = 48;
+  static constexpr std::size_t kOfferCredit = 16;
 
   struct Options {
     std::uint32_t cells = 2;
@@ -100,7 +103,9 @@ class LoneLogic final : private RelayPort {
         node_{*loop_, loop_->transport(), loop_->clock(), rng_, budget_, fatal_, NoLog()} {
     Open();
     std::vector<UserId> friends = options.friends;
-    for (CellId c = 1; friends.empty() && c < options.cells; ++c) friends.push_back(UserOf(c, 0));
+    for (CellId c = 1; options.friends.empty() && c < options.cells; ++c) {
+      friends.push_back(UserOf(c, 0));
+    }
     std::sort(friends.begin(), friends.end());
     std::vector<std::pair<PartitionId, wire::UserRecord>> users;
     for (std::uint32_t i = 0; i < options.users; ++i) {
@@ -222,6 +227,7 @@ class LoneLogic final : private RelayPort {
 
   static void TakeForward(FarCell& f, const wire::Forward& m, wire::PeerBatch* reply) {
     ++f.forwards;
+    f.senders.push_back(m.sender());
     f.consumed += m.body().size() + kCreditOverhead;
     Seq& have = f.received[{m.sender(), m.receiver()}];
     if (m.pair_seq() <= have) ++f.repeated;
@@ -230,6 +236,7 @@ class LoneLogic final : private RelayPort {
     AddAck(m.sender(), m.receiver(), have, reply);
   }
   static void AnswerOffer(FarCell& f, const wire::PairOffer& o, wire::PeerBatch* reply) {
+    f.consumed += kOfferCredit;
     const Seq have = f.received[{o.sender(), o.receiver()}];
     AddAck(o.sender(), o.receiver(), have, reply);
     if (have < o.last()) AddGap(o.sender(), o.receiver(), have + 1, reply);
