@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/config.h"
+#include "cli/store_identity.h"
 
 namespace baiwan::cli {
 namespace {
@@ -53,7 +54,7 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& nod
   const bool logic = HasRole(config, "logic");
   const std::string path = StorePathOf(config, loop);
   if (logic) {
-    if (auto opened = cells->OpenKv(config, path); !opened) return opened.error();
+    if (auto opened = cells->OpenKv(config, path, loop); !opened) return opened.error();
   }
   const std::int64_t first = config.integer("cell.first");
   for (std::int64_t k = 0; k < config.integer("cell.count"); ++k) {
@@ -90,12 +91,16 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& nod
 
 CellLoop::~CellLoop() = default;
 
-Result<bool, std::string> CellLoop::OpenKv(const Config& config, const std::string& path) {
+Result<bool, std::string> CellLoop::OpenKv(const Config& config, const std::string& path,
+                                           std::int64_t loop) {
   auto kv = config.choice("store.engine") == "memory"
                 ? store::OpenMemoryKv(memory_, {}, &node_.loop)
                 : store::OpenRocksDb(path, RocksDbOptionsOf(config), &node_.loop, node_.log);
   if (!kv) return fmt::format("the store {} cannot be opened: {}", path, Message(kv.error()));
   kv_ = std::move(*kv);
+  const auto life = IdentifyStore(*kv_, config, loop, path, node_.log);
+  if (!life) return life.error();
+  life_ = *life;
   return true;
 }
 

@@ -46,7 +46,8 @@ class CellLoop {
 
  private:
   CellLoop(NodeContext& node, const Config& config) : node_(node), table_(TableOf(config)) {}
-  Result<bool, std::string> OpenKv(const Config& config, const std::string& path);
+  Result<bool, std::string> OpenKv(const Config& config, const std::string& path,
+                                   std::int64_t loop);
   Result<std::unique_ptr<store::Store>, std::string> OpenStream(const Config& config,
                                                                 const std::string& path,
                                                                 CellId cell);
@@ -55,6 +56,7 @@ class CellLoop {
   placement::PlacementTable table_;
   store::MemoryDisk memory_;
   std::unique_ptr<store::Kv> kv_;
+  std::uint64_t life_ = 0;                             // of the store
   std::vector<std::unique_ptr<store::Store>> stores_;  // of the cells with a logic server
   std::unique_ptr<monitor::HostMetrics> host_metrics_;
   std::vector<std::unique_ptr<cell::CellHost>> hosts_;

@@ -1,5 +1,6 @@
 #include "cli/config.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "monitor/host_facts.h"
@@ -8,6 +9,7 @@
 namespace baiwan::cli {
 namespace {
 
+constexpr std::size_t kMaxDeploymentName = 64;
 constexpr Nanos kPortWithin = 3 * kSecond;
 constexpr std::uint64_t kKiB = 1 << 10;
 constexpr std::uint64_t kMiB = 1 << 20;
@@ -31,6 +33,9 @@ void ProcessKeys(ConfigSchema& s) {
 }
 
 void CellKeys(ConfigSchema& s) {
+  s.String("deployment.name", "baiwan",
+           "What the deployment is called; its stores and registrations say so. Never changes.",
+           kMaxDeploymentName);
   s.Int("cell.cells", 1, "Cells of the deployment.", 1, kMaxCells, "cells");
   s.Int("cell.partitions", placement::kDefaultPartitions,
         "Partitions of the deployment; never changes.", 1, kMaxPartitions, "partitions");
@@ -125,6 +130,12 @@ ConfigSchema Schema() {
     }
     if (c.list("cell.roles").empty()) return "expected at least one of gateway, logic, relay";
     return std::nullopt;
+  });
+  s.Check("deployment.name", [](const Config& c) -> std::optional<std::string> {
+    const std::string& name = c.string("deployment.name");
+    const auto odd = [](char ch) { return ch <= ' ' || ch > '~' || ch == '\'' || ch == '"'; };
+    if (!name.empty() && std::none_of(name.begin(), name.end(), odd)) return std::nullopt;
+    return "a name of 1 to 64 printable ASCII characters without spaces and quotes is needed";
   });
   s.Check("process.host", [](const Config& c) -> std::optional<std::string> {
     std::string wrong = monitor::WrongHostName(c.string("process.host"));

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/output.h"
+#include "cli/store_identity.h"
 #include "cli/workload_args.h"
 #include "stress/cell_graph.h"
 #include "stress/graph_text.h"
@@ -35,9 +36,11 @@ std::optional<std::string> ImportCell(const Options& o, const Config& config, Ce
   const stress::CellGraph graph = everybody != nullptr ? stress::ShareOf(*everybody, table, cell)
                                                        : stress::BuildCellGraph(o.spec, cell);
   const double generated = Seconds(begin);
-  const std::string path = StorePathOf(config, LoopOf(config, cell));
+  const std::int64_t loop = LoopOf(config, cell);
+  const std::string path = StorePathOf(config, loop);
   auto kv = store::OpenRocksDb(path, RocksDbOptionsOf(config), nullptr, log);
   if (!kv) return fmt::format("the store {} cannot be opened: {}", path, Message(kv.error()));
+  if (const auto life = IdentifyStore(**kv, config, loop, path, log); !life) return life.error();
   store::RecoveryReport report;
   auto store = store::Store::Open(**kv, StreamOf(cell), StoreOptionsOf(config), &report);
   if (!store) return fmt::format("the store {} cannot be read: {}", path, Message(store.error()));
@@ -65,6 +68,7 @@ int Run(Options o) {
   if (!HasRole(*config, "logic") || config->choice("store.engine") != "rocksdb") {
     return Fail("import needs a process with the role logic and store.engine = rocksdb");
   }
+  if (auto elsewhere = StoreElsewhere(*config)) return Fail(*elsewhere);
   if (config->integer("cell.cells") != o.spec.cells && o.graph.empty()) {
     return Fail(fmt::format("--cells is {}, but cell.cells is {}: they must be the same",
                             o.spec.cells, config->integer("cell.cells")));

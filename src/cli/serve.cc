@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/runtime.h"
+#include "cli/store_identity.h"
 #include "supervise/ready.h"
 
 namespace baiwan::cli {
@@ -79,6 +80,9 @@ int Run(const ConfigArgs& args) {
   std::string error;
   const std::string secret = LinkSecretOf(*config, &error);
   if (!error.empty()) return Fail(error);
+  if (HasRole(*config, "logic")) {
+    if (const auto elsewhere = StoreElsewhere(*config)) return Fail(*elsewhere);
+  }
   auto runtime = Runtime::Create({.name = ProcessName(*config),
                                   .budget_bytes = config->bytes("process.memory"),
                                   .loop = LoopOptionsOf(*config)});

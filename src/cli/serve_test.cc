@@ -83,6 +83,51 @@ TEST_F(ServeTest, AStoreHasOneOwner) {
   ExpectRefused(Command("serve"), "cannot be opened");
 }
 
+TEST_F(ServeTest, AStoreOfOtherCellsPartitionsOrDeploymentIsRefused) {
+  const auto with = [](std::vector<std::string> arguments, const std::vector<std::string>& sets) {
+    for (const std::string& set : sets) {
+      arguments.push_back("--set");
+      arguments.push_back(set);
+    }
+    return arguments;
+  };
+  const std::vector<std::string> made = {"cell.cells=3", "cell.count=3"};
+  Program import(folder_.path(),
+                 with(Command("import", {"--cells", "3", "--users-per-cell", "60",
+                                         "--friends-in-cell", "2", "--friends-cross", "0"}),
+                      made));
+  ASSERT_EQ(import.Wait(kSoon), 0) << import.output();
+  const auto refused = [&](const std::vector<std::string>& sets, const std::string& what) {
+    ExpectRefused(with(with(Command("serve"), made), sets), what);
+  };
+  refused({"cell.partitions=128"}, "set cell.partitions = 256");
+  refused({"cell.cells=4"}, "set cell.cells = 3");
+  refused({"deployment.name=another"}, "set deployment.name = baiwan");
+  refused({"process.loops=2"}, "set process.loops = 1");
+  refused({"cell.count=2"}, "cell.count");
+  refused({"cell.count=2", "cell.first=1"}, "holding cells 0 1 2");
+  // Nothing of that has changed the store.
+  Program serve(folder_.path(), with(Command("serve"), made));
+  EXPECT_TRUE(Serves(serve)) << serve.output();
+}
+
+TEST_F(ServeTest, AStoreOfAnotherNumberOfLoopsIsRefused) {
+  const auto command = [&](const std::string& loops, const std::string& count) {
+    return Command("serve", {"--set", "cell.cells=3", "--set", "cell.count=" + count, "--set",
+                             "process.loops=" + loops});
+  };
+  {
+    Program serve(folder_.path(), command("2", "3"));
+    ASSERT_TRUE(Serves(serve)) << serve.output();
+    serve.Signal(SIGTERM);
+    ASSERT_EQ(serve.Wait(kSoon), 0) << serve.output();
+  }
+  ExpectRefused(command("1", "3"), "set process.loops = 2");
+  ExpectRefused(command("3", "3"), "process.loops");
+  Program serve(folder_.path(), command("2", "3"));
+  EXPECT_TRUE(Serves(serve)) << serve.output();
+}
+
 TEST_F(ServeTest, WrongSettingsAreAllToldAtOnce) {
   Program program(folder_.path(),
                   Command("serve", {"--set", "cell.frist=1", "--set", "logic.window_messages=0"}));

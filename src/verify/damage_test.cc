@@ -48,6 +48,30 @@ class DamageTest : public ::testing::Test {
       ASSERT_EQ(kv.CommitNow(writes), store::KvError::kNone);
     });
   }
+  // Writes, from docs/formats.md, whose a store is; without a cell its stream 0 is nobody's.
+  void Name(std::size_t store, std::uint64_t partitions, std::optional<CellId> cell,
+            const std::string& without = "") {
+    all.EditStore(store, [&](store::Kv& kv) {
+      store::WriteSet writes;
+      const auto put = [&](const std::string& key, std::string value) {
+        if (key == without) return;
+        Append32(Crc32c(value, Crc32c(key)), &value);
+        writes.puts.push_back({store::Space::kMeta, key, std::move(value)});
+      };
+      const auto number = [&](const std::string& key, std::uint64_t n) {
+        std::string value;
+        Writer(value).U64(n);
+        put(key, std::move(value));
+      };
+      number("format", 2);
+      put("deployment", "baiwan");
+      number("cells", all.spec().cells);
+      number("partitions", partitions);
+      number("life", 7 + store);
+      if (cell) number("cell/0", *cell);
+      ASSERT_EQ(kv.CommitNow(writes), store::KvError::kNone);
+    });
+  }
   static void Append32(std::uint32_t v, std::string* out) { Writer(*out).U32(v); }
 
   StressStores all;
@@ -126,13 +150,48 @@ TEST_F(DamageTest, AnUnknownVersionOfABlock) {
 TEST_F(DamageTest, AnUnknownFormatOfAStore) {
   all.EditStore(1, [](store::Kv& kv) {
     std::string value;
-    Writer(value).U64(2);
+    Writer(value).U64(3);
     Append32(Crc32c(value, Crc32c("format")), &value);
     store::WriteSet writes;
     writes.puts.push_back({store::Space::kMeta, "format", value});
     ASSERT_EQ(kv.CommitNow(writes), store::KvError::kNone);
   });
-  ExpectUnread("has format 2, this program knows 1");
+  ExpectUnread("has format 3, this program knows 1 and 2");
+}
+
+TEST_F(DamageTest, AStoreOfAnotherDeploymentIsNotTakenForThisOne) {
+  for (CellId cell = 0; cell < 3; ++cell) Name(cell, all.spec().partitions, cell);
+  ASSERT_EQ(all.Verify().ExitCode(), 0) << all.Verify().ToText();
+  Name(1, all.spec().partitions + 1, 1);
+  ExpectUnread("is of a deployment with");
+}
+
+TEST_F(DamageTest, OneCellInTwoStores) {
+  Name(0, all.spec().partitions, 0);
+  Name(1, all.spec().partitions, 0);
+  EXPECT_THAT(all.Verify().errors, Contains(HasSubstr("cell 0 stands in two stores")));
+}
+
+TEST_F(DamageTest, AStreamThatTheStoreDoesNotOwnTo) {
+  Name(1, all.spec().partitions, std::nullopt);
+  ExpectUnread("it does not say of which cell its stream 0 is");
+}
+
+TEST_F(DamageTest, ADamagedOrMissingNameOfAStore) {
+  Name(1, all.spec().partitions, 1);
+  all.EditStore(1, [](store::Kv& kv) {
+    store::WriteSet writes;
+    writes.puts.push_back({store::Space::kMeta, "deployment", "baiwan????"});
+    ASSERT_EQ(kv.CommitNow(writes), store::KvError::kNone);
+  });
+  ExpectUnread("its record 'deployment' is damaged");
+  all.EditStore(1, [](store::Kv& kv) {
+    store::WriteSet writes;
+    writes.deletes.push_back({store::Space::kMeta, "life", "liff"});
+    ASSERT_EQ(kv.CommitNow(writes), store::KvError::kNone);
+  });
+  Name(1, all.spec().partitions, 1, "life");
+  ExpectUnread("does not say whose it is: its record 'life' is missing");
 }
 
 TEST_F(DamageTest, AUserInQuarantine) {

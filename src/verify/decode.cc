@@ -27,6 +27,13 @@ std::optional<std::uint64_t> ParseMeta(std::string_view key, std::string_view va
   return number;
 }
 
+std::optional<std::string> ParseMetaText(std::string_view key, std::string_view value) {
+  if (value.size() < sizeof(std::uint32_t)) return std::nullopt;
+  const std::string_view text = value.substr(0, value.size() - sizeof(std::uint32_t));
+  if (Reader(value.substr(text.size())).U32() != Crc32c(text, Crc32c(key))) return std::nullopt;
+  return std::string(text);
+}
+
 std::optional<LogPlace> ParseLogKey(std::string_view key) {
   if (key.size() != kLogKeyBytes) return std::nullopt;
   Reader in(key);

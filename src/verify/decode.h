@@ -18,7 +18,8 @@
 
 namespace baiwan::verify {
 
-inline constexpr std::uint32_t kStoreFormat = 1;
+inline constexpr std::uint32_t kOldStoreFormat = 1;  // does not say whose it is
+inline constexpr std::uint32_t kStoreFormat = 2;
 inline constexpr std::uint8_t kBlockVersion = 1;
 inline constexpr std::uint8_t kSnapshotVersion = 1;
 inline constexpr std::uint8_t kTextMessage = 1;
@@ -26,6 +27,8 @@ inline constexpr std::uint8_t kVoidMessage = 2;
 
 // A number of the meta space; nothing if it does not match its checksum.
 std::optional<std::uint64_t> ParseMeta(std::string_view key, std::string_view value);
+// Likewise a text.
+std::optional<std::string> ParseMetaText(std::string_view key, std::string_view value);
 
 struct LogPlace {
   std::uint16_t stream = 0;

@@ -23,7 +23,7 @@ void StoreCheck::Run() {
   auto opened = StoppedStore::Open(path_);
   if (!opened) return Fail(opened.error());
   files_ = std::move(*opened);
-  if (!ReadMeta() || !ReadSnapshots() || !FindStreams()) return;
+  if (!ReadMeta() || !ReadSnapshots() || !FindStreams() || !StreamsOwned()) return;
   std::vector<std::thread> threads;
   const auto shards = static_cast<std::uint32_t>(checkers_.size());
   for (std::uint32_t shard = 0; shard < shards; ++shard) {
@@ -44,15 +44,16 @@ bool StoreCheck::ReadMeta() {
   const auto format = ParseMeta("format", value);
   if (*got && !format)
     return Fail(fmt::format("store {}: its format mark is damaged", path_)), false;
-  if (!*got || *format != kStoreFormat) {
-    Fail(*got ? fmt::format("store {} has format {}, this program knows {}: use the program that "
-                            "wrote it",
-                            path_, *format, kStoreFormat)
+  if (!*got || (*format != kStoreFormat && *format != kOldStoreFormat)) {
+    Fail(*got ? fmt::format("store {} has format {}, this program knows {} and {}: use the program "
+                            "that wrote it",
+                            path_, *format, kOldStoreFormat, kStoreFormat)
               : fmt::format("store {} has no format mark: nothing was ever stored there, or it is "
                             "damaged",
                             path_));
     return false;
   }
+  if (*format == kStoreFormat && !ReadOwner()) return false;
   const std::string prefix = "quarantine/";
   const auto wrong =
       files_->Scan(Space::kMeta, prefix, "", [&](std::string_view key, std::string_view) {
@@ -64,6 +65,26 @@ bool StoreCheck::ReadMeta() {
         return true;
       });
   if (wrong) return Fail(*wrong), false;
+  return true;
+}
+
+bool StoreCheck::ReadOwner() {
+  auto owner = ReadStoreOwner(path_, *files_);
+  if (!owner) return Fail(owner.error()), false;
+  if (const auto wrong = WrongOwner(path_, *owner, books_.spec)) return Fail(*wrong), false;
+  owner_ = std::move(*owner);
+  return true;
+}
+
+// A stream that the store does not own to was put there by somebody else.
+bool StoreCheck::StreamsOwned() {
+  if (!owner_) return true;
+  for (const Stream& stream : streams_) {
+    if (owner_->cells_by_stream.count(stream.id) > 0) continue;
+    return Fail(fmt::format("store {}: it does not say of which cell its stream {} is", path_,
+                            stream.id)),
+           false;
+  }
   return true;
 }
 

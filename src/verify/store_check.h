@@ -12,11 +12,13 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "verify/boxes.h"
 #include "verify/decode.h"
+#include "verify/owner.h"
 #include "verify/population.h"
 #include "verify/report.h"
 #include "verify/stopped_store.h"
@@ -53,6 +55,8 @@ class StoreCheck {
              std::vector<std::unique_ptr<BoxChecker>>& checkers);
 
   void Run();
+  // After Run.
+  const std::optional<StoreOwner>& owner() const { return owner_; }
 
  private:
   struct Stream {
@@ -64,9 +68,11 @@ class StoreCheck {
   Findings& findings() { return checkers_.front()->findings(); }
   void Fail(std::string what);
   bool ReadMeta();
+  bool ReadOwner();
   bool ReadSnapshots();
   void ReadSnapshot(std::string_view key, std::string_view value, StoredSnapshot& snapshot);
   bool FindStreams();
+  bool StreamsOwned();
 
   const std::string path_;
   const std::uint32_t store_;
@@ -75,6 +81,8 @@ class StoreCheck {
   std::vector<std::unique_ptr<BoxChecker>>& checkers_;
   std::unique_ptr<StoppedStore> files_;
   std::vector<Stream> streams_;
+  // Whose it is, by its own words; nothing in a store of the older format.
+  std::optional<StoreOwner> owner_;
 };
 
 }  // namespace baiwan::verify

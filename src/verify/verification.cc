@@ -56,6 +56,7 @@ void Verification::Take(BoxChecker& checker) {
 // Stores side by side where there are many; several threads to each where there are few.
 void Verification::CheckStores() {
   const auto stores = static_cast<std::uint32_t>(options_.stores.size());
+  owners_.assign(stores, std::nullopt);
   const unsigned workers = std::min(threads_, stores);
   std::atomic<std::uint32_t> next{0};
   std::vector<std::thread> pool;
@@ -66,13 +67,18 @@ void Verification::CheckStores() {
     });
   }
   for (std::thread& thread : pool) thread.join();
+  for (std::string& wrong : OwnersTogether(options_.stores, owners_)) {
+    report_.errors.push_back(std::move(wrong));
+  }
   for (const std::string& path : options_.stores) report_.disk_bytes += BytesOnDisk(path);
 }
 
 void Verification::CheckStore(std::uint32_t store, unsigned shards) {
   std::vector<std::unique_ptr<BoxChecker>> checkers;
   for (unsigned s = 0; s < shards; ++s) checkers.push_back(MakeChecker());
-  StoreCheck(options_.stores[store], store, *case_.books, *census_, checkers).Run();
+  StoreCheck check(options_.stores[store], store, *case_.books, *census_, checkers);
+  check.Run();
+  owners_[store] = check.owner();
   for (const auto& checker : checkers) Take(*checker);
 }
 

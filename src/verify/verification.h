@@ -11,6 +11,7 @@
 #include "verify/boxes.h"
 #include "verify/case.h"
 #include "verify/cell_range.h"
+#include "verify/owner.h"
 #include "verify/store_check.h"
 #include "verify/verify.h"
 
@@ -41,6 +42,7 @@ class Verification {
   const unsigned threads_;
   Case case_;
   std::unique_ptr<Census> census_;
+  std::vector<std::optional<StoreOwner>> owners_;  // in the order of the stores
   std::atomic<std::uint64_t> copies_{0};
   std::mutex progress_mutex_;
   std::mutex report_mutex_;

@@ -52,7 +52,16 @@ inline std::string SnapEnd(PartitionId partition) {
   return partition == 0xFFFF'FFFF ? std::string() : SnapKey(partition + 1, 0);
 }
 
+inline constexpr std::uint64_t kNamelessFormat = 1;  // does not say whose it is, see identity.h
+inline constexpr std::uint64_t kStoreFormat = 2;
 inline constexpr std::string_view kFormatKey = "format";
+inline constexpr std::string_view kDeploymentKey = "deployment";
+inline constexpr std::string_view kCellsKey = "cells";
+inline constexpr std::string_view kPartitionsKey = "partitions";
+inline constexpr std::string_view kLifeKey = "life";
+// One for each stream: whose it is.
+inline constexpr std::string_view kStreamCellPrefix = "cell/";
+inline constexpr std::string_view kIncarnationPrefix = "incarnation/";
 inline std::string IncarnationKey(std::uint16_t stream) {
   return fmt::format("incarnation/{}", stream);
 }
@@ -65,6 +74,19 @@ inline std::string QuarantinePrefix(std::uint16_t stream) {
 }
 inline std::string QuarantineKey(std::uint16_t stream, PartitionId partition, UserId user) {
   return fmt::format("quarantine/{}/{}/{}", stream, partition, user);
+}
+
+// A text in the meta space: its bytes, and a checksum over key and text.
+inline std::string MetaText(std::string_view key, std::string_view text) {
+  std::string value(text);
+  Writer(value).U32(Crc32c(text, Crc32c(key)));
+  return value;
+}
+inline std::optional<std::string> TextOf(std::string_view key, std::string_view value) {
+  if (value.size() < 4) return std::nullopt;
+  std::string text(value.substr(0, value.size() - 4));
+  if (MetaText(key, text) != value) return std::nullopt;
+  return text;
 }
 
 // A number in the meta space: 8 bytes, and a checksum over key and number.

@@ -14,8 +14,6 @@
 namespace baiwan::store {
 namespace {
 
-constexpr std::uint64_t kStoreFormat = 1;
-
 void PutNumber(WriteSet& writes, std::string key, std::uint64_t number) {
   std::string value = MetaValue(key, number);
   writes.puts.push_back({Space::kMeta, std::move(key), std::move(value)});
@@ -38,15 +36,17 @@ bool IsEmpty(Kv& kv, Space space) {
   return empty;
 }
 
-// A store without a format is new, and has nothing in it.
+// A store without a format is new, and has nothing in it. Who wants it to say whose it is calls
+// Identify before.
 StoreError CheckFormat(Kv& kv, WriteSet& opening) {
   const auto format = ReadNumber(kv, kFormatKey);
   if (!format) return format.error();
   if (format->has_value()) {
-    return **format == kStoreFormat ? StoreError{} : StoreError::kVersion;
+    const bool known = **format == kNamelessFormat || **format == kStoreFormat;
+    return known ? StoreError{} : StoreError::kVersion;
   }
   if (!IsEmpty(kv, Space::kLog) || !IsEmpty(kv, Space::kSnap)) return StoreError::kCorrupt;
-  PutNumber(opening, std::string(kFormatKey), kStoreFormat);
+  PutNumber(opening, std::string(kFormatKey), kNamelessFormat);
   return StoreError{};
 }
 

@@ -259,7 +259,7 @@ TEST_P(StoreConformance, StreamsOfOneEngineDoNotTouchEachOther) {
 TEST_P(StoreConformance, AnUnknownFormatIsRefusedByName) {
   Send(2, 10);
   WriteSet writes;
-  writes.puts.push_back({Space::kMeta, std::string(kFormatKey), MetaValue(kFormatKey, 2)});
+  writes.puts.push_back({Space::kMeta, std::string(kFormatKey), MetaValue(kFormatKey, 3)});
   ASSERT_EQ(f_.kv->CommitNow(writes), KvError::kNone);
   EXPECT_EQ(f_.Reopen(), StoreError::kVersion);
 }
