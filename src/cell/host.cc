@@ -47,7 +47,8 @@ CellHost::~CellHost() {
 Result<bool, std::string> CellHost::Build(store::Store* store) {
   const HostOptions& o = options_;
   directory_ = std::make_unique<registry::RegistryClient>(
-      node_, registry::ClientOptions{.registry = o.registry});
+      node_, registry::ClientOptions{
+                 .registry = o.registry, .on_disowned = o.on_disowned, .on_granted = o.on_granted});
   if (o.logic) {
     LogicOptions logic_options = o.logic_options;
     logic_options.cell = o.cell;
@@ -121,6 +122,7 @@ void CellHost::Announce() {
   s.cell = options_.cell;
   s.ops_port = http_->local().port;
   s.incarnation = logic_ != nullptr ? logic_->incarnation() : node_.clock.WallMillis();
+  if (logic_ != nullptr) s.claim = options_.claim;
   if (options_.gateway) {
     s.role = "gateway";
     s.endpoint = http_->local();
@@ -139,6 +141,7 @@ void CellHost::Announce() {
 }
 
 void CellHost::OnDirectory() {
+  LookForCopies();
   if (relay_ != nullptr) relay_->SetPeers(directory_->ByCell("relay"));
   if (options_.logic) return;
   const registry::Service* logic = directory_->Find("logic", options_.cell);
@@ -154,6 +157,17 @@ void CellHost::OnDirectory() {
     relay_link_ = std::make_unique<RelayLogicLink>(node_, *relay_, options_.cell, linked_logic_,
                                                    options_.secret, options_.link_limits);
   }
+}
+
+// Who has claimed our cell under another id has taken it from us, or is about to hear that he may
+// not: the registry says which.
+void CellHost::LookForCopies() {
+  if (logic_ == nullptr || options_.claim.id == 0) return;
+  const auto& services = directory_->services();
+  const bool other = std::any_of(services.begin(), services.end(), [this](const auto& s) {
+    return s.cell == options_.cell && s.claim.id != 0 && s.claim.id != options_.claim.id;
+  });
+  if (other) directory_->RenewNow();
 }
 
 std::string CellHost::GatewayAddress(CellId cell) const {

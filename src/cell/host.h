@@ -40,6 +40,9 @@ struct HostOptions {
   Endpoint ops{"127.0.0.1", 0};  // /metrics and the like, where there is no gateway
   std::string secret;            // of the links
   Endpoint registry;
+  registry::StoreClaim claim;  // of the store, where logic is among the roles; id 0: none
+  std::function<void(const std::string& why)> on_disowned;  // see registry::ClientOptions
+  std::function<void()> on_granted;
   LogicOptions logic_options;
   GatewayOptions gateway_options;
   net::HttpLimits http_limits;
@@ -66,6 +69,7 @@ class CellHost {
   Result<bool, std::string> Listen();
   void Announce();
   void OnDirectory();
+  void LookForCopies();
   std::string GatewayAddress(CellId cell) const;
 
   NodeContext& node_;

@@ -1,11 +1,14 @@
 #include "cli/cell_loop.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "base/line_writer.h"
 #include "cli/config.h"
 #include "cli/store_identity.h"
+#include "registry/claimer.h"
 
 namespace baiwan::cli {
 namespace {
@@ -46,40 +49,30 @@ placement::PlacementTable TableOf(const Config& config) {
                                    static_cast<std::uint32_t>(config.integer("cell.partitions")));
 }
 
-Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& node,
+Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(Runtime& runtime,
                                                                 const Config& config,
                                                                 const std::string& secret,
                                                                 std::int64_t loop) {
-  std::unique_ptr<CellLoop> cells(new CellLoop(node, config));
+  std::unique_ptr<CellLoop> cells(new CellLoop(runtime.node(), config));
+  const std::int64_t first = config.integer("cell.first");
+  for (std::int64_t k = 0; k < config.integer("cell.count"); ++k) {
+    const auto cell = static_cast<CellId>(first + k);
+    if (LoopOf(config, cell) == loop) cells->cells_.push_back(cell);
+  }
   const bool logic = HasRole(config, "logic");
   const std::string path = StorePathOf(config, loop);
   if (logic) {
     if (auto opened = cells->OpenKv(config, path, loop); !opened) return opened.error();
-  }
-  const std::int64_t first = config.integer("cell.first");
-  for (std::int64_t k = 0; k < config.integer("cell.count"); ++k) {
-    const auto cell = static_cast<CellId>(first + k);
-    if (LoopOf(config, cell) != loop) continue;
-    if (logic) {
+    for (const CellId cell : cells->cells_) {
       auto stream = cells->OpenStream(config, path, cell);
       if (!stream) return stream.error();
       cells->stores_.push_back(std::move(*stream));
     }
-    cell::HostOptions options = HostOptionsOf(config);
-    options.name = ProcessName(config);
-    options.cell = cell;
-    options.gateway = HasRole(config, "gateway");
-    options.logic = logic;
-    options.relay = HasRole(config, "relay");
-    options.secret = secret;
-    for (Endpoint* at :
-         {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {
-      *at = Shifted(*at, k);
-    }
-    auto host = cell::CellHost::Create(node, options, cells->table_,
-                                       logic ? cells->stores_.back().get() : nullptr);
-    if (!host) return host.error();
-    cells->hosts_.push_back(std::move(*host));
+    if (auto claimed = cells->ClaimCells(runtime, config, path); !claimed) return claimed.error();
+  }
+  for (std::size_t which = 0; which < cells->cells_.size(); ++which) {
+    auto started = cells->StartHost(config, secret, path, which);
+    if (!started) return started.error();
   }
   const std::string& name = config.string("process.host");
   if (loop == 0 && !name.empty() && !cells->hosts_.empty()) {
@@ -87,6 +80,80 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(NodeContext& nod
     cells->hosts_.front()->ops().AddSource(cells->host_metrics_.get());
   }
   return cells;
+}
+
+Result<bool, std::string> CellLoop::ClaimCells(Runtime& runtime, const Config& config,
+                                               const std::string& path) {
+  auto opening = store::BeginOpening(*kv_, RandomId());
+  if (!opening) {
+    return fmt::format("the store {} cannot be read: {}", path, Message(opening.error()));
+  }
+  opening_ = *opening;
+  std::vector<std::pair<CellId, registry::StoreClaim>> claims;
+  for (std::size_t i = 0; i < cells_.size(); ++i) claims.emplace_back(cells_[i], ClaimOf(i));
+  std::string refused;
+  registry::Claimer claimer(node_, config.endpoint("registry.endpoint"), claims);
+  claimer.Start(config.duration("registry.claim_wait"),
+                [&](registry::Claiming outcome, CellId cell, const std::string& why) {
+                  held_ = outcome == registry::Claiming::kGranted;
+                  if (outcome == registry::Claiming::kRefused) refused = Disowned(path, cell, why);
+                  runtime.loop().Stop();
+                });
+  runtime.Run();
+  if (!refused.empty()) return refused;
+  if (!held_) {
+    node_.log.Warn("the registry at {} cannot be reached: serves without having claimed its cells",
+                   config.endpoint("registry.endpoint").ToString());
+    return true;
+  }
+  if (const auto error = kv_->CommitNow(store::OpeningGranted(opening_.id));
+      error != store::KvError::kNone) {
+    return fmt::format("the store {} cannot be written: {}", path, Message(error));
+  }
+  return true;
+}
+
+registry::StoreClaim CellLoop::ClaimOf(std::size_t which) const {
+  return {.life = life_,
+          .incarnation = stores_[which]->incarnation(),
+          .id = opening_.id,
+          .after = opening_.after,
+          .held = held_};
+}
+
+Result<bool, std::string> CellLoop::StartHost(const Config& config, const std::string& secret,
+                                              const std::string& path, std::size_t which) {
+  const CellId cell = cells_[which];
+  const bool logic = HasRole(config, "logic");
+  cell::HostOptions options = HostOptionsOf(config);
+  options.name = ProcessName(config);
+  options.cell = cell;
+  options.gateway = HasRole(config, "gateway");
+  options.logic = logic;
+  options.relay = HasRole(config, "relay");
+  options.secret = secret;
+  for (Endpoint* at : {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {
+    *at = Shifted(*at, std::int64_t{cell} - config.integer("cell.first"));
+  }
+  if (logic) {
+    options.claim = ClaimOf(which);
+    // At once, as a crash would: whatever was answered is durable, and nothing more may be.
+    options.on_disowned = [this, path, cell](const std::string& why) {
+      node_.log.Error("{}", Disowned(path, cell, why));
+      FlushProcessStderr();
+      _exit(kUsage);
+    };
+    // Called for each of its services; what counts is that all cells of the store are granted.
+    options.on_granted = [this, told = false]() mutable {
+      if (std::exchange(told, true) || ++granted_ < cells_.size()) return;
+      kv_->Commit(store::OpeningGranted(opening_.id), [](auto) {});
+    };
+  }
+  auto host =
+      cell::CellHost::Create(node_, options, table_, logic ? stores_[which].get() : nullptr);
+  if (!host) return host.error();
+  hosts_.push_back(std::move(*host));
+  return true;
 }
 
 CellLoop::~CellLoop() = default;

@@ -15,9 +15,11 @@
 #include "base/config.h"
 #include "base/node_context.h"
 #include "cell/host.h"
+#include "cli/runtime.h"
 #include "monitor/host_facts.h"
 #include "placement/placement.h"
 #include "store/engine/memory_kv.h"
+#include "store/log/identity.h"
 #include "store/log/store.h"
 
 namespace baiwan::cli {
@@ -34,7 +36,8 @@ placement::PlacementTable TableOf(const Config& config);
 
 class CellLoop {
  public:
-  static Result<std::unique_ptr<CellLoop>, std::string> Create(NodeContext& node,
+  // Runs the loop until the registry has said whether the stores may be served.
+  static Result<std::unique_ptr<CellLoop>, std::string> Create(Runtime& runtime,
                                                                const Config& config,
                                                                const std::string& secret,
                                                                std::int64_t loop);
@@ -52,12 +55,22 @@ class CellLoop {
                                                                 const std::string& path,
                                                                 CellId cell);
 
+  Result<bool, std::string> ClaimCells(Runtime& runtime, const Config& config,
+                                       const std::string& path);
+  registry::StoreClaim ClaimOf(std::size_t which) const;
+  Result<bool, std::string> StartHost(const Config& config, const std::string& secret,
+                                      const std::string& path, std::size_t which);
+
   NodeContext& node_;
   placement::PlacementTable table_;
   store::MemoryDisk memory_;
   std::unique_ptr<store::Kv> kv_;
-  std::uint64_t life_ = 0;                             // of the store
-  std::vector<std::unique_ptr<store::Store>> stores_;  // of the cells with a logic server
+  std::uint64_t life_ = 0;  // of the store
+  store::Opening opening_;
+  bool held_ = false;          // the registry has granted this opening its cells
+  std::size_t granted_ = 0;    // else: how many of them since
+  std::vector<CellId> cells_;  // of this loop
+  std::vector<std::unique_ptr<store::Store>> stores_;  // of `cells_`, if they have a logic server
   std::unique_ptr<monitor::HostMetrics> host_metrics_;
   std::vector<std::unique_ptr<cell::CellHost>> hosts_;
   std::size_t stopped_ = 0;

@@ -12,6 +12,7 @@ Command MonitorCommand();
 Command SuperviseCommand();
 Command GenerateCommand();
 Command ImportCommand();
+Command RestoreCommand();
 Command DriveCommand();
 Command VerifyCommand();
 Command TopCommand();

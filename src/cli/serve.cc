@@ -54,7 +54,7 @@ class Worker {
                                     .loop = LoopOptionsOf(config)});
     if (!runtime) return started.set_value(runtime.error());
     runtime_ = std::move(*runtime);
-    auto cells = CellLoop::Create(runtime_->node(), config, secret, loop);
+    auto cells = CellLoop::Create(*runtime_, config, secret, loop);
     if (!cells) return started.set_value(cells.error());
     cells_ = std::move(*cells);
     addresses_ = cells_->addresses();
@@ -87,7 +87,7 @@ int Run(const ConfigArgs& args) {
                                   .budget_bytes = config->bytes("process.memory"),
                                   .loop = LoopOptionsOf(*config)});
   if (!runtime) return Fail(runtime.error());
-  auto cells = CellLoop::Create((*runtime)->node(), *config, secret, 0);
+  auto cells = CellLoop::Create(**runtime, *config, secret, 0);
   if (!cells) return Fail(cells.error());
   std::vector<std::string> addresses = (*cells)->addresses();
   std::vector<std::unique_ptr<Worker>> workers;

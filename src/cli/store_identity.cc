@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "base/fatal.h"
 #include "cli/cell_loop.h"
@@ -35,11 +36,6 @@ std::string WayBack(const store::StoreIdentity& stored, const store::StoreIdenti
   return ways;
 }
 
-bool IsStore(const std::string& folder) {
-  std::error_code ignored;
-  return std::filesystem::exists(folder + "/CURRENT", ignored);
-}
-
 }  // namespace
 
 store::StoreIdentity StoreIdentityOf(const Config& config, std::int64_t loop) {
@@ -53,6 +49,11 @@ store::StoreIdentity StoreIdentityOf(const Config& config, std::int64_t loop) {
     if (LoopOf(config, cell) == loop) ours.streams[StreamOf(cell)] = cell;
   }
   return ours;
+}
+
+bool IsStore(const std::string& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(folder + "/CURRENT", ignored);
 }
 
 std::optional<std::string> StoreElsewhere(const Config& config) {
@@ -100,6 +101,19 @@ Result<std::uint64_t, std::string> IdentifyStore(store::Kv& kv, const Config& co
              ours.ToString());
   }
   return found->life;
+}
+
+std::string Disowned(const std::string& path, CellId cell, const std::string& why) {
+  std::string words = why;
+  const nlohmann::json answer = nlohmann::json::parse(why, nullptr, false);
+  if (answer.is_object() && answer.contains("message") && answer["message"].is_string()) {
+    words = answer["message"].get<std::string>();
+  }
+  return fmt::format(
+      "the registry does not let the store {} be served for cell {}: {}; serve the store that was "
+      "served before, or, if that is gone for good and this one was put back from a copy, stop "
+      "whoever serves the cell and run: baiwan restore --store {}",
+      path, cell, words, path);
 }
 
 std::uint64_t RandomId() {

@@ -18,6 +18,8 @@ namespace baiwan::cli {
 
 // What the store of loop number `loop` is, by the settings.
 store::StoreIdentity StoreIdentityOf(const Config& config, std::int64_t loop);
+// Whether a store stands in that folder.
+bool IsStore(const std::string& folder);
 // The number of loops decides where stores stand (store.path itself, or folders in it). What is
 // wrong if they stand where another number puts them.
 std::optional<std::string> StoreElsewhere(const Config& config);
@@ -25,6 +27,8 @@ std::optional<std::string> StoreElsewhere(const Config& config);
 Result<std::uint64_t, std::string> IdentifyStore(store::Kv& kv, const Config& config,
                                                  std::int64_t loop, const std::string& path,
                                                  Log& log);
+// That a store must not be served, with the way out. `why`: the registry's words.
+std::string Disowned(const std::string& path, CellId cell, const std::string& why);
 // Of the system's random numbers; 53 bits, so that every JSON reader has it exactly; never 0.
 std::uint64_t RandomId();
 

@@ -84,6 +84,11 @@ void RegistryClient::RenewDue() {
                     });
 }
 
+void RegistryClient::RenewNow() {
+  for (auto& [key, a] : announced_) a.due = 0;
+  RenewDue();
+}
+
 void RegistryClient::Renewed(const ServiceKey& key,
                              const Result<net::HttpResponse, NetError>& response) {
   const auto it = announced_.find(key);
@@ -96,6 +101,9 @@ void RegistryClient::Renewed(const ServiceKey& key,
     if (options_.renew == 0 && lease > 0) renew_every_ = std::max(lease / 3, kShortestRenewal);
     a.failures = 0;
     a.refused = false;
+    if (a.service.claim.id != 0 && !std::exchange(a.service.claim.held, true)) {
+      if (options_.on_granted) options_.on_granted();
+    }
     // Spread over the last fifth, so that a deployment that started at once does not stay in step.
     const auto spread = static_cast<std::uint64_t>(renew_every_ / 5);
     a.due = now + renew_every_ - static_cast<Nanos>(node_.rng.Below(spread + 1));
@@ -107,6 +115,9 @@ void RegistryClient::Renewed(const ServiceKey& key,
                     a.service.endpoint.ToString(), response->status, response->body);
   }
   a.due = now + Backoff(a.failures++);
+  const bool disowned =
+      response && response->status == 409 && response->body.find("\"store_") != std::string::npos;
+  if (disowned && options_.on_disowned) options_.on_disowned(response->body);
 }
 
 void RegistryClient::Withdraw(std::function<void()> done) {
@@ -178,10 +189,7 @@ void RegistryClient::Received(const Result<net::HttpResponse, NetError>& respons
   const bool restarted = registry_ != 0 && listing->registry != registry_;
   const std::uint64_t version = listing->placement_version;
   const bool changed = Adopt(*listing);
-  if (restarted) {  // it does not know us: do not wait for the next renewal
-    for (auto& [key, a] : announced_) a.due = 0;
-    RenewDue();
-  }
+  if (restarted) RenewNow();  // it does not know us: do not wait for the next renewal
   if (version > (table_ ? table_->version() : 0)) {
     FetchTable();
   } else {

@@ -34,6 +34,11 @@ struct ClientOptions {
   Nanos backoff_first = 50 * kMillisecond;
   Nanos backoff_max = 2 * kSecond;
   Nanos withdraw = 2 * kSecond;  // how long leaving may take at most
+  // What announced services serve must not be served: another process has that cell, see claims.h.
+  // Given the registry's words; the process is to end.
+  std::function<void(const std::string& why)> on_disowned;
+  // A service with a claim is registered for the first time.
+  std::function<void()> on_granted;
 };
 
 class RegistryClient final : public Directory {
@@ -44,6 +49,8 @@ class RegistryClient final : public Directory {
   // Keeps this service registered from now on. One that was announced before under the same role,
   // cell and name is replaced.
   void Announce(const Service& service);
+  // Renews everything announced at once: something was heard that may concern it.
+  void RenewNow();
   // De-registers everything announced, once, and calls `done`: when all is answered, or after
   // ClientOptions::withdraw, whichever is first. Never inside this call. The list is still watched.
   void Withdraw(std::function<void()> done);

@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "base/transport.h"
+#include "registry/claims.h"
 
 namespace baiwan::registry {
 
@@ -42,6 +43,7 @@ struct Service {
   std::uint16_t ops_port = 0;   // of /metrics and the like on the same host; 0: at `endpoint`
   Incarnation incarnation = 0;  // rises with every start of the process; 0: not told
   std::map<std::string, std::string> meta;  // whatever else others should know
+  StoreClaim claim;  // of a process with a logic server: which store it serves
 
   bool operator==(const Service&) const = default;
   ServiceKey key() const { return {role, cell, name}; }

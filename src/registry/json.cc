@@ -27,6 +27,15 @@ std::string Dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+json ToJson(const StoreClaim& claim) {
+  json object = {{"life", claim.life}, {"id", claim.id}};
+  if (claim.incarnation == 0) return object;  // of a list
+  object["incarnation"] = claim.incarnation;
+  object["after"] = claim.after;
+  object["held"] = claim.held;
+  return object;
+}
+
 json ToJson(const Service& s) {
   json object = {{"role", s.role},
                  {"name", s.name},
@@ -36,6 +45,7 @@ json ToJson(const Service& s) {
                  {"ops_port", s.ops_port},
                  {"incarnation", s.incarnation}};
   if (!s.meta.empty()) object["meta"] = s.meta;
+  if (s.claim.id != 0) object["claim"] = ToJson(s.claim);
   return object;
 }
 
@@ -84,6 +94,17 @@ bool Meta(const json& object, std::map<std::string, std::string>* out) {
   return true;
 }
 
+bool TakeClaim(const json& object, StoreClaim* claim) {
+  return object.is_object() && Number(object, "life", &claim->life) &&
+         Number(object, "incarnation", &claim->incarnation) && Number(object, "id", &claim->id) &&
+         Number(object, "after", &claim->after) && Flag(object, "held", &claim->held);
+}
+
+bool ClaimIn(const json& object, StoreClaim* claim) {
+  const auto it = object.find("claim");
+  return it == object.end() || TakeClaim(*it, claim);
+}
+
 bool ReadKey(const json& object, ServiceKey* key) {
   return object.is_object() && Text(object, "role", &key->role) &&
          Text(object, "name", &key->name) && Number(object, "cell", &key->cell);
@@ -98,7 +119,7 @@ bool ReadService(const json& object, Service* s) {
   return Text(object, "host", &s->endpoint.host) && Number(object, "port", &s->endpoint.port) &&
          Number(object, "ops_port", &s->ops_port) &&
          Number(object, "incarnation", &s->incarnation) && Meta(object, &s->meta) &&
-         Check(*s) == RegisterError::kNone;
+         ClaimIn(object, &s->claim) && Check(*s) == RegisterError::kNone;
 }
 
 json Parse(std::string_view text) { return json::parse(text, nullptr, false); }
@@ -161,6 +182,17 @@ std::string LeasesToJson(const Registry& registry, std::uint64_t id,
   return Dump(object);
 }
 
+std::string ClaimToJson(const StoreClaim& claim) { return Dump(ToJson(claim)); }
+
+std::optional<std::string> ReadClaim(std::string_view text, StoreClaim* claim) {
+  const json object = Parse(text);
+  if (!TakeClaim(object, claim) || claim->life == 0 || claim->incarnation == 0 || claim->id == 0) {
+    return "a claim is an object of life, incarnation and id, whole numbers from 1 on; after, a "
+           "whole number; and held, true or false";
+  }
+  return std::nullopt;
+}
+
 std::string BodyOf(const Service& s) { return Dump(ToJson(s)); }
 
 std::optional<std::string> ReadBody(std::string_view text, Service* service) {
@@ -177,6 +209,8 @@ std::optional<std::string> ReadBody(std::string_view text, Service* service) {
     return "incarnation is a whole number";
   }
   if (!Meta(object, &service->meta)) return "meta is an object of texts";
+  const auto claim = object.find("claim");
+  if (claim != object.end()) return ReadClaim(claim->dump(), &service->claim);
   return std::nullopt;
 }
 

@@ -35,10 +35,14 @@ std::string LeasesToJson(const Registry& registry, std::uint64_t id,
                          const std::vector<const Registry::Lease*>& leases, Nanos now);
 
 // {"host","port","ops_port","incarnation","meta"} of the body of a registration; role, cell and
-// name come from the path.
+// name come from the path. With "claim", as ReadClaim takes it, of a process that serves a store.
 std::string BodyOf(const Service& service);
 // Why not, or nothing.
 std::optional<std::string> ReadBody(std::string_view json, Service* service);
+
+// {"life","incarnation","id","after","held"}: whole numbers, the first three not 0, and a flag.
+std::string ClaimToJson(const StoreClaim& claim);
+std::optional<std::string> ReadClaim(std::string_view json, StoreClaim* claim);
 
 std::string ErrorToJson(std::string_view error, std::string_view message);
 

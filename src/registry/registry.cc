@@ -60,6 +60,12 @@ const char* Message(RegisterError error) {
       return "a later process of this name is registered";
     case RegisterError::kFull:
       return "the registry holds as many services as it may";
+    case RegisterError::kStoreCopy:
+      return Message(ClaimError::kCopy);
+    case RegisterError::kStoreServed:
+      return Message(ClaimError::kServed);
+    case RegisterError::kStoreReplaced:
+      return Message(ClaimError::kReplaced);
   }
   return "unknown";
 }
@@ -96,9 +102,31 @@ Registry::Address Registry::AddressOf(const Endpoint& endpoint) {
   return {endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host, endpoint.port};
 }
 
-RegisterError Registry::Register(const Service& s, Nanos now) {
-  if (const auto error = Check(s); error != RegisterError::kNone) return error;
+RegisterError Registry::Claim(CellId cell, const StoreClaim& claim, Nanos now) {
+  if (cell >= kMaxCells) return RegisterError::kBadCell;
   Expire(now);
+  switch (claims_.Claim(cell, claim, now, settled_, options_.lease)) {
+    case ClaimError::kNone:
+      return RegisterError::kNone;
+    case ClaimError::kCopy:
+      return RegisterError::kStoreCopy;
+    case ClaimError::kServed:
+      return RegisterError::kStoreServed;
+    case ClaimError::kReplaced:
+      return RegisterError::kStoreReplaced;
+  }
+  return RegisterError::kStoreCopy;
+}
+
+RegisterError Registry::Register(const Service& told, Nanos now) {
+  if (const auto error = Check(told); error != RegisterError::kNone) return error;
+  Expire(now);
+  if (told.claim.id != 0) {
+    const auto error = Claim(told.cell, told.claim, now);
+    if (error != RegisterError::kNone) return error;
+  }
+  Service s = told;
+  s.claim = {.life = told.claim.life, .id = told.claim.id};  // what others may know of it
   const ServiceKey key = s.key();
   const auto holder = holders_.find(AddressOf(s.endpoint));
   if (holder != holders_.end() && holder->second != key) return RegisterError::kTaken;
@@ -129,6 +157,7 @@ bool Registry::Deregister(const ServiceKey& key, Incarnation incarnation, Nanos 
   const auto it = leases_.find(key);
   if (it == leases_.end()) return false;
   if (incarnation != 0 && it->second.service.incarnation != incarnation) return false;
+  claims_.Leave(key.cell, it->second.service.claim.id);
   Remove(key);
   return true;
 }

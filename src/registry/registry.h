@@ -46,6 +46,10 @@ enum class RegisterError : std::uint8_t {
   kTaken,        // that host and port belong to somebody else
   kReplaced,     // a later process of this name is registered
   kFull,
+  // Of a process that serves a store, see claims.h: it must end.
+  kStoreCopy,
+  kStoreServed,
+  kStoreReplaced,
 };
 const char* Message(RegisterError error);
 // Whether a service is properly described.
@@ -71,7 +75,9 @@ class Registry {
 
   Registry(const RegistryOptions& options, placement::PlacementTable table, Nanos now);
 
-  // Registers or renews.
+  // Whether a store may be served for a cell.
+  RegisterError Claim(CellId cell, const StoreClaim& claim, Nanos now);
+  // Registers or renews; and with it the claim of the store that the service is of.
   RegisterError Register(const Service& service, Nanos now);
   // True if it was there. An incarnation other than 0 removes only itself, not its successor.
   bool Deregister(const ServiceKey& key, Incarnation incarnation, Nanos now);
@@ -121,6 +127,7 @@ class Registry {
   placement::PlacementTable table_;
   std::map<ServiceKey, Lease> leases_;
   std::map<Address, ServiceKey> holders_;
+  Claims claims_;
   Order order_;
   std::map<ServiceKey, Order::iterator> places_;
   std::deque<Removal> removals_;

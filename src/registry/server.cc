@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kText = "text/plain";
 constexpr std::string_view kServices = "/v1/services/";
+constexpr std::string_view kClaims = "/v1/claims/";
 constexpr std::size_t kMaxBody = 16 << 10;
 constexpr Nanos kSweep = 200 * kMillisecond;
 constexpr Nanos kLogEvery = kSecond;
@@ -53,6 +54,9 @@ void BadRequest(net::HttpExchange& exchange, std::string_view message) {
 int StatusOf(RegisterError error) {
   switch (error) {
     case RegisterError::kTaken:
+    case RegisterError::kStoreCopy:
+    case RegisterError::kStoreServed:
+    case RegisterError::kStoreReplaced:
       return 409;
     case RegisterError::kReplaced:
       return 410;
@@ -71,6 +75,12 @@ const char* CodeOf(RegisterError error) {
       return "replaced";
     case RegisterError::kFull:
       return "full";
+    case RegisterError::kStoreCopy:
+      return "store_copy";
+    case RegisterError::kStoreServed:
+      return "store_served";
+    case RegisterError::kStoreReplaced:
+      return "store_replaced";
     default:
       return "bad_request";
   }
@@ -111,6 +121,8 @@ void RegistryServer::OnRequest(net::HttpExchange& exchange) {
     if (Takes(exchange, "GET")) Watch(exchange, query);
   } else if (path == "/v1/placement") {
     if (Takes(exchange, "GET")) Placement(exchange, query);
+  } else if (path.substr(0, kClaims.size()) == kClaims) {
+    if (Takes(exchange, "PUT")) Claim(exchange, path.substr(kClaims.size()));
   } else if (path == "/v1/services" || path == kServices) {
     if (Takes(exchange, "GET")) ListServices(exchange, query);
   } else if (path.substr(0, kServices.size()) == kServices) {
@@ -213,6 +225,21 @@ void RegistryServer::OneService(net::HttpExchange& exchange, std::string_view re
         {{"Allow", "PUT, DELETE"}});
 }
 
+void RegistryServer::Claim(net::HttpExchange& exchange, std::string_view rest) {
+  Service s;
+  s.role = "logic";
+  if (!ParseNumber(rest, &s.cell)) return Refuse(exchange, s, RegisterError::kBadCell);
+  const std::string_view body = exchange.request().body;
+  if (body.size() > kMaxBody) return Error(exchange, 413, "too_large", "at most 16 KiB");
+  if (const auto why = ReadClaim(body, &s.claim)) {
+    ++refused_;
+    return BadRequest(exchange, *why);
+  }
+  const auto error = registry_.Claim(s.cell, s.claim, node_.clock.Monotonic());
+  if (error != RegisterError::kNone) return Refuse(exchange, s, error);
+  exchange.Reply(200, kJson, fmt::format("{{\"registry\":{},\"granted\":true}}\n", id_));
+}
+
 // False if it was refused, and the request answered.
 bool RegistryServer::Register(net::HttpExchange& exchange, const Service& service) {
   const RegisterError error = registry_.Register(service, node_.clock.Monotonic());
@@ -238,6 +265,10 @@ void RegistryServer::Refuse(net::HttpExchange& exchange, const Service& service,
       logged_at_ = now;
       node_.log.Warn("registration refused: {}", message);
     }
+  }
+  if (service.claim.id != 0 && StatusOf(error) == 409 && error != RegisterError::kTaken) {
+    node_.log.Warn("cell {}: {} (life {}, incarnation {})", service.cell, message,
+                   service.claim.life, service.claim.incarnation);
   }
   net::Headers extra;
   if (error == RegisterError::kFull) extra.emplace_back("Retry-After", "5");

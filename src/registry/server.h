@@ -6,6 +6,9 @@
 //                                                           "incarnation","meta"}: registers,
 //                                                           renews
 //   DELETE /v1/services/{role}/{cell}/{name}?incarnation=   of that incarnation only, if given
+//   PUT    /v1/claims/{cell}                                {"life","incarnation","id","after",
+//                                                           "held"}: whether that store may be
+//                                                           served, see claims.h
 //   GET    /v1/services?role=&cell=                         who is there, with leases and ages
 //   GET    /v1/watch?after=REVISION&registry=ID&timeout=30s what has changed, once something has
 //   GET    /v1/placement                                    partitions, their owners and epochs;
@@ -15,8 +18,9 @@
 // Several changes that come close together are told in one answer (`linger`), so that the start of
 // a large deployment is not told to everybody service by service.
 //
-// Errors are {"error","message"} with 400, 404, 405, 409 (that address belongs to somebody else),
-// 410 (a later process of this name is registered), 413 or 503. Threads: one loop. Destroy the
+// Errors are {"error","message"} with 400, 404, 405, 409 (that address belongs to somebody else; or
+// with "store_copy", "store_served" or "store_replaced": that store must not be served), 410 (a
+// later process of this name is registered), 413 or 503. Threads: one loop. Destroy the
 // HttpServer first. Bounds: services, see RegistryOptions; watchers: one beyond the limit gets 503
 // with Retry-After; bodies: 16 KiB.
 #pragma once
@@ -73,6 +77,7 @@ class RegistryServer final : public net::HttpService, public MetricsSource {
   void SourceRegister(net::HttpExchange& exchange, std::string_view rest, std::string_view query);
   void ListServices(net::HttpExchange& exchange, std::string_view query);
   void OneService(net::HttpExchange& exchange, std::string_view rest, std::string_view query);
+  void Claim(net::HttpExchange& exchange, std::string_view rest);
   void Watch(net::HttpExchange& exchange, std::string_view query);
   void Placement(net::HttpExchange& exchange, std::string_view query);
   bool Register(net::HttpExchange& exchange, const Service& service);

@@ -182,6 +182,12 @@ TEST_P(OpenApiTest, TheRegistryAnswersAsDescribed) {
   ask(remove, registry.Target(remove, {{"incarnation", "x"}}), "", 400);
   ask(remove, registry.Target(remove), "", 200);
   ask(remove, registry.Target(remove), "", 404);
+  const auto& claim = registry.Find("PUT", "/v1/claims/{cell}");
+  json copy = json::parse(registry.Bodies(claim).front());
+  copy["id"] = 18;
+  ask(claim, registry.Target(claim), copy.dump(), 409);
+  ask(claim, registry.Target(claim), "{}", 400);
+  ask(claim, registry.Target(claim), std::string(17'000, ' '), 413);
   const auto& regist = registry.Find("GET", "/regist/{type}/{cell}");
   ask(regist, registry.Target(regist, {{"type", "nonsense"}}), "", 404);
   ask(regist, registry.Target(regist, {{"port", "x"}}), "", 400);

@@ -18,6 +18,10 @@ void PutNumber(WriteSet& writes, std::string_view key, std::uint64_t number) {
   writes.puts.push_back({Space::kMeta, std::string(key), MetaValue(key, number)});
 }
 
+WriteSet::Range OnlyKey(std::string_view key) {
+  return {Space::kMeta, std::string(key), std::string(key) + '\0'};
+}
+
 // The number behind `prefix` in a key of the meta space.
 std::optional<std::uint16_t> StreamIn(std::string_view key, std::string_view prefix) {
   std::uint16_t stream = 0;
@@ -207,6 +211,36 @@ Result<Identified, StoreError> Identify(Kv& kv, const StoreIdentity& ours,
   return found;
 }
 
+Result<Opening, StoreError> BeginOpening(Kv& kv, std::uint64_t new_id) {
+  const auto number = [&kv](std::string_view key) -> Result<std::uint64_t, StoreError> {
+    std::string value;
+    const KvError got = kv.GetNow(Space::kMeta, key, &value);
+    if (got == KvError::kNotFound) return std::uint64_t{0};
+    if (got != KvError::kNone) return ToStoreError(got);
+    const auto read = NumberOf(key, value);
+    if (!read) return StoreError::kCorrupt;
+    return *read;
+  };
+  const auto after = number(kClaimKey);
+  if (!after) return after.error();
+  const auto begun = number(kClaimingKey);
+  if (!begun) return begun.error();
+  if (*begun != 0) return Opening{*begun, *after};
+  WriteSet writes;
+  PutNumber(writes, kClaimingKey, new_id);
+  if (const KvError error = kv.CommitNow(writes); error != KvError::kNone) {
+    return ToStoreError(error);
+  }
+  return Opening{new_id, *after};
+}
+
+WriteSet OpeningGranted(std::uint64_t id) {
+  WriteSet writes;
+  PutNumber(writes, kClaimKey, id);
+  writes.deletes.push_back(OnlyKey(kClaimingKey));
+  return writes;
+}
+
 Result<StoreIdentity, StoreError> BeginLife(Kv& kv, std::uint64_t new_life) {
   const auto format = FormatOf(kv);
   if (!format) return format.error();
@@ -215,6 +249,8 @@ Result<StoreIdentity, StoreError> BeginLife(Kv& kv, std::uint64_t new_life) {
   if (!stored) return stored.error();
   WriteSet writes;
   PutNumber(writes, kLifeKey, new_life);
+  writes.deletes.push_back(OnlyKey(kClaimKey));
+  writes.deletes.push_back(OnlyKey(kClaimingKey));
   if (const KvError error = kv.CommitNow(writes); error != KvError::kNone) {
     return ToStoreError(error);
   }

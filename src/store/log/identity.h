@@ -45,6 +45,17 @@ Result<Identified, StoreError> Identify(Kv& kv, const StoreIdentity& ours,
                                         const std::function<bool(PartitionId)>& holds,
                                         std::uint64_t new_life);
 
+// The id under which this opening claims its cells, and the one that was granted last (0: none).
+struct Opening {
+  std::uint64_t id = 0;
+  std::uint64_t after = 0;
+};
+// Durable before it returns: an id that may have been granted must not be forgotten. An opening
+// that never heard whether it was granted its id has handed it on to this one; else it is `new_id`.
+Result<Opening, StoreError> BeginOpening(Kv& kv, std::uint64_t new_id);
+// What is to be committed once `id` was granted.
+WriteSet OpeningGranted(std::uint64_t id);
+
 // Gives a store that was put back from a copy a life of its own. kVersion: it does not say whose it
 // is yet, and gets a life when it is opened.
 Result<StoreIdentity, StoreError> BeginLife(Kv& kv, std::uint64_t new_life);

@@ -97,5 +97,22 @@ TEST_F(IdentityTest, ACopyThatIsPutBackGetsALifeOfItsOwn) {
   EXPECT_EQ(Ask(mine_, 14).life, 13u);
 }
 
+TEST_F(IdentityTest, AnOpeningKnowsTheOneThatWasGrantedLast) {
+  Ask(mine_, 11);
+  const auto first = BeginOpening(*kv_, 100);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->id, 100u);
+  EXPECT_EQ(first->after, 0u);
+  Reopen();
+  EXPECT_EQ(BeginOpening(*kv_, 101)->id, 100u) << "nobody knows whether it was granted";
+  ASSERT_EQ(kv_->CommitNow(OpeningGranted(100)), KvError::kNone);
+  Reopen();
+  EXPECT_EQ(BeginOpening(*kv_, 102)->id, 102u);
+  EXPECT_EQ(BeginOpening(*kv_, 103)->after, 100u);
+  ASSERT_TRUE(BeginLife(*kv_, 13));
+  EXPECT_EQ(BeginOpening(*kv_, 104)->id, 104u);
+  EXPECT_EQ(BeginOpening(*kv_, 105)->after, 0u);
+}
+
 }  // namespace
 }  // namespace baiwan::store

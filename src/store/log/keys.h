@@ -59,6 +59,8 @@ inline constexpr std::string_view kDeploymentKey = "deployment";
 inline constexpr std::string_view kCellsKey = "cells";
 inline constexpr std::string_view kPartitionsKey = "partitions";
 inline constexpr std::string_view kLifeKey = "life";
+inline constexpr std::string_view kClaimKey = "claim";
+inline constexpr std::string_view kClaimingKey = "claiming";
 // One for each stream: whose it is.
 inline constexpr std::string_view kStreamCellPrefix = "cell/";
 inline constexpr std::string_view kIncarnationPrefix = "incarnation/";
