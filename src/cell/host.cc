@@ -47,8 +47,10 @@ CellHost::~CellHost() {
 Result<bool, std::string> CellHost::Build(store::Store* store) {
   const HostOptions& o = options_;
   directory_ = std::make_unique<registry::RegistryClient>(
-      node_, registry::ClientOptions{
-                 .registry = o.registry, .on_disowned = o.on_disowned, .on_granted = o.on_granted});
+      node_, registry::ClientOptions{.registry = o.registry,
+                                     .member = {o.secret, o.deployment},
+                                     .on_disowned = o.on_disowned,
+                                     .on_granted = o.on_granted});
   if (o.logic) {
     LogicOptions logic_options = o.logic_options;
     logic_options.cell = o.cell;

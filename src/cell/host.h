@@ -38,7 +38,8 @@ struct HostOptions {
   Endpoint relay_listen{"127.0.0.1", 0};
   Endpoint logic_listen{"127.0.0.1", 0};
   Endpoint ops{"127.0.0.1", 0};  // /metrics and the like, where there is no gateway
-  std::string secret;            // of the links
+  std::string secret;            // of the links, and proved to the registry
+  std::string deployment = "baiwan";
   Endpoint registry;
   registry::StoreClaim claim;  // of the store, where logic is among the roles; id 0: none
   std::function<void(const std::string& why)> on_disowned;  // see registry::ClientOptions

@@ -68,7 +68,8 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(Runtime& runtime
       if (!stream) return stream.error();
       cells->stores_.push_back(std::move(*stream));
     }
-    if (auto claimed = cells->ClaimCells(runtime, config, path); !claimed) return claimed.error();
+    if (auto claimed = cells->ClaimCells(runtime, config, secret, path); !claimed)
+      return claimed.error();
   }
   for (std::size_t which = 0; which < cells->cells_.size(); ++which) {
     auto started = cells->StartHost(config, secret, path, which);
@@ -83,7 +84,7 @@ Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(Runtime& runtime
 }
 
 Result<bool, std::string> CellLoop::ClaimCells(Runtime& runtime, const Config& config,
-                                               const std::string& path) {
+                                               const std::string& secret, const std::string& path) {
   auto opening = store::BeginOpening(*kv_, RandomId());
   if (!opening) {
     return fmt::format("the store {} cannot be read: {}", path, Message(opening.error()));
@@ -92,7 +93,8 @@ Result<bool, std::string> CellLoop::ClaimCells(Runtime& runtime, const Config& c
   std::vector<std::pair<CellId, registry::StoreClaim>> claims;
   for (std::size_t i = 0; i < cells_.size(); ++i) claims.emplace_back(cells_[i], ClaimOf(i));
   std::string refused;
-  registry::Claimer claimer(node_, config.endpoint("registry.endpoint"), claims);
+  registry::Claimer claimer(node_, config.endpoint("registry.endpoint"),
+                            {secret, config.string("deployment.name")}, claims);
   claimer.Start(config.duration("registry.claim_wait"),
                 [&](registry::Claiming outcome, CellId cell, const std::string& why) {
                   held_ = outcome == registry::Claiming::kGranted;
@@ -132,6 +134,7 @@ Result<bool, std::string> CellLoop::StartHost(const Config& config, const std::s
   options.logic = logic;
   options.relay = HasRole(config, "relay");
   options.secret = secret;
+  options.deployment = config.string("deployment.name");
   for (Endpoint* at : {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {
     *at = Shifted(*at, std::int64_t{cell} - config.integer("cell.first"));
   }

@@ -56,7 +56,7 @@ class CellLoop {
                                                                 CellId cell);
 
   Result<bool, std::string> ClaimCells(Runtime& runtime, const Config& config,
-                                       const std::string& path);
+                                       const std::string& secret, const std::string& path);
   registry::StoreClaim ClaimOf(std::size_t which) const;
   Result<bool, std::string> StartHost(const Config& config, const std::string& secret,
                                       const std::string& path, std::size_t which);

@@ -29,7 +29,8 @@ void ProcessKeys(ConfigSchema& s) {
   s.Enum("process.backend", "auto", "How sockets are served.", {"auto", "io_uring", "epoll"});
   s.Duration("process.stop_deadline", 20 * kSecond, "How long stopping in good order may take.",
              100 * kMillisecond, 600 * kSecond);
-  s.String("link.secret_file", "", "File (mode 0600) with the secret that links prove to know.");
+  s.String("link.secret_file", "",
+           "File (mode 0600) with the secret that links, and whoever registers, prove to know.");
 }
 
 void CellKeys(ConfigSchema& s) {
@@ -237,6 +238,16 @@ cell::HostOptions HostOptionsOf(const Config& config) {
   l.disk_reserve.percent = number("store.disk_reserve_percent");
   l.heartbeat_s = static_cast<std::uint32_t>(config.duration("gateway.heartbeat") / kSecond);
   return o;
+}
+
+std::optional<std::string> MembershipOf(const Config& config, registry::Membership* member) {
+  member->deployment = config.string("deployment.name");
+  const std::string& file = config.string("link.secret_file");
+  if (file.empty()) return std::nullopt;
+  auto secret = net::ReadLinkSecret(file);
+  if (!secret) return secret.error();
+  member->secret = std::move(*secret);
+  return std::nullopt;
 }
 
 std::string LinkSecretOf(const Config& config, std::string* error) {

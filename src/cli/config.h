@@ -2,6 +2,7 @@
 // each reads its own sections (and `process` and `link`, which are everybody's).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ store::RocksDbOptions RocksDbOptionsOf(const Config& config);
 store::StoreOptions StoreOptionsOf(const Config& config);
 // Everything but name, cell, roles and addresses.
 cell::HostOptions HostOptionsOf(const Config& config);
+// What a process proves to the registry; without link.secret_file it has no secret. What is wrong
+// with the file, or nothing.
+std::optional<std::string> MembershipOf(const Config& config, registry::Membership* member);
 // The secret of links; empty with a sentence in `error` if it cannot be read.
 std::string LinkSecretOf(const Config& config, std::string* error);
 

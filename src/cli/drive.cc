@@ -48,11 +48,13 @@ struct Options {
 class DriveProcess {
  public:
   DriveProcess(Runtime& runtime, const Options& options, const Config& config,
-               const stress::CellGraph& graph, stress::Ledger* ledger, stress::DriveResult earlier)
+               registry::Membership member, const stress::CellGraph& graph, stress::Ledger* ledger,
+               stress::DriveResult earlier)
       : runtime_(runtime),
         node_(runtime.node()),
         options_(options),
-        directory_(node_, {.registry = config.endpoint("registry.endpoint")}),
+        directory_(node_,
+                   {.registry = config.endpoint("registry.endpoint"), .member = std::move(member)}),
         ops_(node_, "load", Name()),
         ops_service_(ops_),
         target_(MakeTarget()),
@@ -232,6 +234,8 @@ int Run(Options o) {
   if (const auto wrong = stress::Validate(o.spec)) return Fail(*wrong);
   const auto config = Load(o.config, {"ops"});
   if (!config) return config.error();
+  registry::Membership member;
+  if (const auto wrong = MembershipOf(*config, &member)) return Fail(*wrong);
   if (o.drive.cell >= o.spec.cells) {
     return Fail(fmt::format("--cell {} is not one of {} cells", o.drive.cell, o.spec.cells));
   }
@@ -265,7 +269,8 @@ int Run(Options o) {
       return Fail(fmt::format("{} is no result to go on from: {}", o.result, read.error()));
     earlier = std::move(*read);
   }
-  DriveProcess process(**runtime, o, *config, graph, ledger.get(), std::move(earlier));
+  DriveProcess process(**runtime, o, *config, std::move(member), graph, ledger.get(),
+                       std::move(earlier));
   return process.Run(config->endpoint("ops.listen"));
 }
 

@@ -7,7 +7,7 @@ int main(int argc, char** argv) {
   return RunCommands(
       "baiwan", "A chat backend made of cells, and the stress test that proves it.",
       {StressCommand(), ServeCommand(), RegistryCommand(), MonitorCommand(), SuperviseCommand(),
-       GenerateCommand(), ImportCommand(), RestoreCommand(), DriveCommand(), VerifyCommand(), TopCommand(),
-       ReportCommand(), FleetCommand(), ConfigCommand()},
+       GenerateCommand(), ImportCommand(), RestoreCommand(), DriveCommand(), VerifyCommand(),
+       TopCommand(), ReportCommand(), FleetCommand(), ConfigCommand()},
       argc, argv);
 }

@@ -10,6 +10,7 @@
 #include "monitor/collector.h"
 #include "monitor/host_facts.h"
 #include "net/http.h"
+#include "net/link.h"
 #include "ops/ops.h"
 #include "registry/client.h"
 #include "supervise/ready.h"
@@ -23,6 +24,7 @@ struct Options {
   std::string listen = "127.0.0.1:0";
   std::string name = "monitor";
   std::string host;
+  std::string secret_file;
   Nanos interval = 10 * kSecond;
   std::uint32_t expect = 0;
   std::uint32_t max_mib = 256;
@@ -49,7 +51,7 @@ struct Parts {
 };
 
 std::optional<std::string> Start(NodeContext& node, const Options& o, const Endpoint& registry,
-                                 const Endpoint& listen, Parts* parts) {
+                                 const Endpoint& listen, const std::string& secret, Parts* parts) {
   parts->ops = std::make_unique<ops::Ops>(node, "monitor", o.name);
   parts->service = std::make_unique<ops::OpsService>(*parts->ops);
   auto server = net::HttpServer::Listen(node, listen, *parts->service, {});
@@ -60,6 +62,8 @@ std::optional<std::string> Start(NodeContext& node, const Options& o, const Endp
   parts->server = std::move(*server);
   registry::ClientOptions client;
   client.registry = registry;
+  client.member = {secret, {}};
+  client.only_members = false;  // whoever is listed is looked at
   parts->registry = std::make_unique<registry::RegistryClient>(node, client);
   monitor::CollectorOptions options;
   options.path = o.out;
@@ -115,8 +119,14 @@ int Run(const Options& o) {
     (*runtime)->node().log.Warn(
         "--insecure-no-auth: whoever reaches {} can read every counter of this process", o.listen);
   }
+  std::string secret;
+  if (!o.secret_file.empty()) {
+    auto read = net::ReadLinkSecret(o.secret_file);
+    if (!read) return Fail(read.error());
+    secret = std::move(*read);
+  }
   Parts parts;
-  if (const auto wrong = Start((*runtime)->node(), o, *registry, *listen, &parts)) {
+  if (const auto wrong = Start((*runtime)->node(), o, *registry, *listen, secret, &parts)) {
     return Fail(*wrong);
   }
   (*runtime)->OnStop([&] {
@@ -146,6 +156,8 @@ Command MonitorCommand() {
             args.Text("--name", &options->name, "in the registry");
             args.Text("--host", &options->host,
                       "the host's name, to tell in its /metrics how the host is");
+            args.Text("--secret-file", &options->secret_file,
+                      "the deployment's link secret, where the registry wants it proved");
             args.Number("--expect", &options->expect,
                         "processes that should be there; 0: all that were seen", 0U, 1'000'000U);
             args.Number("--max-mib", &options->max_mib, "how large the file may grow", 1U,

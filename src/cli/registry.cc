@@ -25,6 +25,13 @@ int Run(const ConfigArgs& args) {
   registry::FilePlacementStore file(config->string("registry.table_file"));
   registry::ServerOptions options;
   options.registry.lease = config->duration("registry.lease");
+  if (const auto wrong = MembershipOf(*config, &options.member)) return Fail(*wrong);
+  const Endpoint at = config->endpoint("registry.listen");
+  if (options.member.secret.empty() && !IsLoopback(at)) {
+    return Fail("registry.listen = " + at.ToString() +
+                " can be reached from other machines, so that whoever registers has to prove that "
+                "he knows the link secret: set link.secret_file");
+  }
   if (!config->string("registry.table_file").empty()) {
     auto starting = registry::StartingTable(file, table);
     if (!starting) return Fail(starting.error());
@@ -35,7 +42,6 @@ int Run(const ConfigArgs& args) {
   registry::RegistryServer server(
       node, options, table, [&ops](net::HttpExchange& exchange) { return ops.Handle(exchange); });
   ops.AddSource(&server);
-  const Endpoint at = config->endpoint("registry.listen");
   auto http = net::HttpServer::Listen(node, at, server, net::HttpLimits{});
   if (!http) {
     return Fail(
@@ -44,6 +50,11 @@ int Run(const ConfigArgs& args) {
   ops.SetConnections([&http] { return (*http)->Connections(); });
   (*runtime)->StopWithin(config->duration("process.stop_deadline"));
   (*runtime)->OnStop([&] { (*runtime)->loop().Stop(); });
+  if (options.member.secret.empty()) {
+    node.log.Warn(
+        "without link.secret_file everybody on this machine may register services; cells "
+        "connect to none that has not proved to know their secret");
+  }
   node.log.Info("serves at {}", (*http)->local().ToString());
   supervise::NotifyReady((*http)->local().ToString());
   (*runtime)->Run();

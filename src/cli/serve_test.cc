@@ -68,11 +68,13 @@ TEST_F(ServeTest, AddressesThatOthersCanReachNeedConsent) {
     ExpectRefused(Command("serve", {"--set", set}), "--insecure-no-auth");
   }
   ExpectRefused({"registry", "--set", "registry.listen=0.0.0.0:0"}, "--insecure-no-auth");
+  ExpectRefused({"registry", "--set", "registry.listen=0.0.0.0:0", "--insecure-no-auth"},
+                "set link.secret_file");
   ExpectRefused({"drive", "--set", "ops.listen=0.0.0.0:0"}, "--insecure-no-auth");
   ExpectRefused({"monitor", "--registry", "127.0.0.1:1", "--listen", "0.0.0.0:0"},
                 "--insecure-no-auth");
-  Program program(folder_.path(),
-                  {"registry", "--set", "registry.listen=0.0.0.0:0", "--insecure-no-auth"});
+  Program program(folder_.path(), {"registry", "--set", "registry.listen=0.0.0.0:0", "--set",
+                                   "link.secret_file=" + secret_, "--insecure-no-auth"});
   ASSERT_TRUE(Serves(program)) << program.output();
   EXPECT_NE(program.output().find("WITHOUT AUTHENTICATION"), std::string::npos);
 }

@@ -65,13 +65,14 @@ class Maker {
     Add("registry", settings, "registry", {}, {.stage = 0});
     if (IsOther(p_)) return Finish();              // nothing of ours to watch
     Child monitor{.name = "monitor", .stage = 4};  // its last look is at servers that still serve
-    monitor.argv = {paths_.program, "monitor",
-                    "--registry",   registry_,
-                    "--listen",     At(host_.address, p_.ports.monitor),
-                    "--out",        Path("series.jsonl"),
-                    "--interval",   FormatDuration(p_.limits.monitor_interval),
-                    "--expect",     std::to_string(ProcessesOf(p_)),
-                    "--host",       host_.name,
+    monitor.argv = {paths_.program,  "monitor",
+                    "--registry",    registry_,
+                    "--secret-file", Path("link.secret"),
+                    "--listen",      At(host_.address, p_.ports.monitor),
+                    "--out",         Path("series.jsonl"),
+                    "--interval",    FormatDuration(p_.limits.monitor_interval),
+                    "--expect",      std::to_string(ProcessesOf(p_)),
+                    "--host",        host_.name,
                     kInsecure};
     servers_.push_back(std::move(monitor));
     host_.collect.emplace_back("series.jsonl");

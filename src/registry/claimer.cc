@@ -12,9 +12,10 @@ constexpr Nanos kAgain = 50 * kMillisecond;
 
 }  // namespace
 
-Claimer::Claimer(NodeContext& node, const Endpoint& registry,
+Claimer::Claimer(NodeContext& node, const Endpoint& registry, Membership member,
                  const std::vector<std::pair<CellId, StoreClaim>>& claims)
     : node_(node),
+      member_(std::move(member)),
       http_(net::HttpClient::Create(node, registry)),
       claims_(claims.begin(), claims.end()) {}
 
@@ -35,8 +36,14 @@ void Claimer::Ask() {
     return;
   }
   const auto& [cell, claim] = claims_.front();
+  const std::string path = fmt::format("/v1/claims/{}", cell);
+  const std::string body = ClaimToJson(claim);
+  net::Headers proof;
+  if (!member_.secret.empty()) {
+    proof.emplace_back(kProofHeader, ProveRequest(member_, prove_to_, "PUT", path, body));
+  }
   http_->Request(
-      "PUT", fmt::format("/v1/claims/{}", cell), ClaimToJson(claim), {}, kTimeout,
+      "PUT", path, body, proof, kTimeout,
       [this](const Result<net::HttpResponse, NetError>& response) { Answered(response); });
 }
 
@@ -44,6 +51,10 @@ void Claimer::Answered(const Result<net::HttpResponse, NetError>& response) {
   if (response && response->status == 200) {
     claims_.pop_front();
     return Ask();
+  }
+  if (response && response->status == 401 && !member_.secret.empty()) {
+    const std::uint64_t registry = RegistryIn(response->body);
+    if (registry != 0 && std::exchange(prove_to_, registry) != registry) return Ask();
   }
   if (response && response->status < 500) {
     return Finish(Claiming::kRefused, claims_.front().first, response->body);

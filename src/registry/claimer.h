@@ -14,6 +14,7 @@
 #include "base/node_context.h"
 #include "net/http.h"
 #include "registry/claims.h"
+#include "registry/proof.h"
 
 namespace baiwan::registry {
 
@@ -24,7 +25,7 @@ class Claimer {
   // `why`: the registry's words, of a refusal.
   using DoneFn = std::function<void(Claiming outcome, CellId cell, const std::string& why)>;
 
-  Claimer(NodeContext& node, const Endpoint& registry,
+  Claimer(NodeContext& node, const Endpoint& registry, Membership member,
           const std::vector<std::pair<CellId, StoreClaim>>& claims);
   ~Claimer();
 
@@ -38,6 +39,8 @@ class Claimer {
   void Finish(Claiming outcome, CellId cell, const std::string& why);
 
   NodeContext& node_;
+  const Membership member_;
+  std::uint64_t prove_to_ = 0;  // see RegistryClient
   const std::unique_ptr<net::HttpClient> http_;
   std::deque<std::pair<CellId, StoreClaim>> claims_;  // not granted yet
   DoneFn done_;

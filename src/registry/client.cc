@@ -11,7 +11,8 @@ namespace {
 constexpr Nanos kFirstRenewal = 3 * kSecond;  // until the registry has told its lease
 constexpr Nanos kShortestRenewal = 20 * kMillisecond;
 constexpr Nanos kBetweenWatches = kMillisecond;
-constexpr Nanos kPatience = 5 * kSecond;  // beyond the end of a long poll
+constexpr std::size_t kMostStrangers = 100;  // named in the log
+constexpr Nanos kPatience = 5 * kSecond;     // beyond the end of a long poll
 
 std::string PathOf(const ServiceKey& key) {
   return fmt::format("/v1/services/{}/{}/{}", key.role, key.cell, key.name);
@@ -56,13 +57,27 @@ Nanos RegistryClient::Backoff(std::uint32_t failures) {
 
 void RegistryClient::Announce(const Service& service) {
   if (withdrawing_) return;
-  announced_[service.key()] = {service};
+  Announced& a = announced_[service.key()] = {service};
+  if (!options_.member.secret.empty()) a.service.proof = ProveService(options_.member, service);
   RenewDue();
 }
 
 bool RegistryClient::registered() const {
   return std::all_of(announced_.begin(), announced_.end(),
                      [](const auto& entry) { return entry.second.registered; });
+}
+
+net::Headers RegistryClient::ProofOf(std::string_view method, std::string_view target,
+                                     std::string_view body) const {
+  if (options_.member.secret.empty()) return {};
+  return {{kProofHeader, ProveRequest(options_.member, prove_to_, method, target, body)}};
+}
+
+// True if the registry has said to which of its starts a proof has to be bound, and that is news.
+bool RegistryClient::LearnRegistry(const Result<net::HttpResponse, NetError>& response) {
+  if (options_.member.secret.empty() || !response || response->status != 401) return false;
+  const std::uint64_t registry = RegistryIn(response->body);
+  return registry != 0 && std::exchange(prove_to_, registry) != registry;
 }
 
 // One request at a time, whichever is due first; else a timer for the first that will be.
@@ -77,7 +92,9 @@ void RegistryClient::RenewDue() {
     renew_timer_ = node_.loop.After(wait, [this] { RenewDue(); });
     return;
   }
-  renewer_->Request("PUT", PathOf(next->first), BodyOf(next->second.service), {}, options_.timeout,
+  const std::string path = PathOf(next->first);
+  const std::string body = BodyOf(next->second.service);
+  renewer_->Request("PUT", path, body, ProofOf("PUT", path, body), options_.timeout,
                     [this, key = next->first](const Result<net::HttpResponse, NetError>& response) {
                       Renewed(key, response);
                       RenewDue();
@@ -109,6 +126,10 @@ void RegistryClient::Renewed(const ServiceKey& key,
     a.due = now + renew_every_ - static_cast<Nanos>(node_.rng.Below(spread + 1));
     return;
   }
+  if (LearnRegistry(response)) {
+    a.due = now;
+    return;
+  }
   if (response && !a.refused) {
     a.refused = true;
     node_.log.Error("the registry refuses {} at {}: {} {}", key.ToString(),
@@ -137,9 +158,10 @@ void RegistryClient::NextRemoval() {
   const Announced& a = announced_.at(to_remove_.front());
   const std::string target =
       fmt::format("{}?incarnation={}", PathOf(to_remove_.front()), a.service.incarnation);
-  to_remove_.pop_front();
-  renewer_->Request("DELETE", target, {}, {}, options_.withdraw,
+  renewer_->Request("DELETE", target, {}, ProofOf("DELETE", target, {}), options_.withdraw,
                     [this](const Result<net::HttpResponse, NetError>& response) {
+                      if (LearnRegistry(response)) return NextRemoval();
+                      if (!to_remove_.empty()) to_remove_.pop_front();
                       // Without a registry the leases run out by themselves.
                       if (!response || to_remove_.empty()) return Left();
                       NextRemoval();
@@ -213,10 +235,26 @@ bool RegistryClient::Adopt(Listing& listing) {
   if (unsettled_ && listing.settled) revision_ = 0;  // ask for everything once more
   std::vector<Service> services;
   services.reserve(known_.size());
-  for (const auto& [key, service] : known_) services.push_back(service);
+  for (const auto& [key, service] : known_) {
+    if (Known(service)) services.push_back(service);
+  }
   if (services == services_) return false;
   services_ = std::move(services);
   return true;
+}
+
+// Whether a service may be told to those who dial.
+bool RegistryClient::Known(const Service& service) {
+  if (options_.member.secret.empty() || !options_.only_members) return true;
+  if (!IsDialled(service.role)) return true;
+  if (ServiceProved(options_.member, service)) return true;
+  if (strangers_.size() < kMostStrangers && strangers_.insert(service.key()).second) {
+    node_.log.Warn(
+        "the registry lists {} at {}, which has not proved to belong to this "
+        "deployment: nothing connects to it",
+        service.key().ToString(), service.endpoint.ToString());
+  }
+  return false;
 }
 
 void RegistryClient::FetchTable() {

@@ -7,8 +7,8 @@
 // is added to what we know, and nothing is taken away.
 //
 // Threads: one loop. Failure: a service that is refused (409: the address belongs to another; 410:
-// a later process of this name is registered) is logged and tried again, since the other's lease
-// may run out; it does not keep the others from being renewed.
+// a later process of this name is registered; 401: it has another secret) is logged and tried
+// again, since the other's lease may run out; it does not keep the others from being renewed.
 #pragma once
 
 #include <deque>
@@ -16,6 +16,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <vector>
 
 #include "base/node_context.h"
@@ -23,12 +25,17 @@
 #include "placement/placement.h"
 #include "registry/directory.h"
 #include "registry/json.h"
+#include "registry/proof.h"
 
 namespace baiwan::registry {
 
 struct ClientOptions {
   Endpoint registry;
-  Nanos renew = 0;              // 0: a third of the lease that the registry gives
+  // With a secret, what is announced is proved, and of gateways, logic servers and relays only
+  // those are known that belong to the deployment, whatever the registry says.
+  Membership member;
+  bool only_members = true;  // false: all that are listed are known, for who looks and never dials
+  Nanos renew = 0;           // 0: a third of the lease that the registry gives
   Nanos watch = 20 * kSecond;   // one long poll
   Nanos timeout = 3 * kSecond;  // any other request
   Nanos backoff_first = 50 * kMillisecond;
@@ -74,6 +81,10 @@ class RegistryClient final : public Directory {
     Nanos due = 0;
   };
 
+  net::Headers ProofOf(std::string_view method, std::string_view target,
+                       std::string_view body) const;
+  bool LearnRegistry(const Result<net::HttpResponse, NetError>& response);
+  bool Known(const Service& service);
   void RenewDue();
   void Renewed(const ServiceKey& key, const Result<net::HttpResponse, NetError>& response);
   void NextRemoval();
@@ -103,6 +114,8 @@ class RegistryClient final : public Directory {
   std::map<ServiceKey, Service> known_;
   std::vector<Service> services_;  // known_, as Directory has it
   std::vector<std::function<void()>> listeners_;
+  std::uint64_t prove_to_ = 0;      // the registry's start, as it told when it missed a proof
+  std::set<ServiceKey> strangers_;  // told of in the log
   std::uint64_t registry_ = 0;
   std::uint64_t revision_ = 0;
   bool unsettled_ = false;  // known_ may hold some who are gone

@@ -31,6 +31,7 @@ class ClientTest : public ::testing::Test {
     ServerOptions options;
     options.registry.lease = kLease;
     options.placement_store = &store_;
+    options.member = member_;
     const auto table = StartingTable(store_, placement::PlacementTable(4));
     ASSERT_TRUE(table.ok());
     registry_ = std::make_unique<RegistryServer>(world_.node, options, *table);
@@ -43,8 +44,11 @@ class ClientTest : public ::testing::Test {
     http_.reset();
     registry_.reset();
   }
-  RegistryClient& AddClient() {
+  RegistryClient& AddClient() { return AddClient(member_); }
+  RegistryClient& AddClient(const Membership& member) {
     ClientOptions options;
+    options.member = member;
+    options.on_disowned = [this](const std::string& why) { disowned_ = why; };
     options.registry = at_;
     options.backoff_max = 100 * kMillisecond;
     options.watch = 500 * kMillisecond;
@@ -79,6 +83,8 @@ class ClientTest : public ::testing::Test {
   };
 
   net::MemoryWorld world_;
+  Membership member_{"the secret of this test", "ours"};
+  std::string disowned_;
   MemoryStore store_;
   Endpoint at_{"127.0.0.1", 0};
   std::unique_ptr<RegistryServer> registry_;
@@ -179,6 +185,55 @@ TEST_F(ClientTest, AServiceThatIsRefusedDoesNotKeepTheOthersFromBeingRenewed) {
   EXPECT_FALSE(other.registered());
   clients_.erase(clients_.begin());  // the holder dies, and its lease runs out
   EXPECT_TRUE(RunUntil([&] { return other.registered() && other.Find("cache", 1) != nullptr; }));
+}
+
+TEST_F(ClientTest, NobodyConnectsToWhoHasNotProvedToBeOfTheDeployment) {
+  for (const bool open : {false, true}) {  // a registry with the secret, and one that takes anybody
+    clients_.clear();
+    StopRegistry();
+    const Membership member = member_;
+    if (open) member_ = {};
+    StartRegistry();
+    member_ = member;
+    Service real = Make("relay", 1, 11000);
+    AddClient().Announce(real);
+    Service fake = Make("relay", 1, 666);
+    fake.name = "AAA";
+    AddClient({}).Announce(fake);
+    fake.name = "AAB";
+    fake.endpoint.port = 667;
+    AddClient({"another secret than ours", "ours"}).Announce(fake);
+    fake.name = "AAC";
+    fake.endpoint.port = 668;
+    AddClient({member_.secret, "another deployment"}).Announce(fake);
+    auto& dialler = AddClient();
+    auto& anybody = AddClient({});
+    ASSERT_TRUE(RunUntil([&] { return anybody.services().size() == (open ? 4U : 2U); })) << open;
+    ASSERT_TRUE(RunUntil([&] { return dialler.Find("relay", 1) != nullptr; }));
+    RunFor(kLease);
+    EXPECT_THAT(Names(dialler), ElementsAre("relay1")) << open;
+    EXPECT_EQ(dialler.ByCell("relay").at(1).port, 11000) << open;
+  }
+}
+
+TEST_F(ClientTest, WhoServesACopyHearsOfItAlsoAfterARestartOfTheRegistry) {
+  Service first = Make("logic", 0, 9700);
+  first.claim = {.life = 7, .incarnation = 2, .id = 100};
+  auto& a = AddClient();
+  a.Announce(first);
+  ASSERT_TRUE(RunUntil([&] { return a.registered(); }));
+  RunFor(kLease);
+  StopRegistry();
+  Service copy = Make("logic", 0, 9701);
+  copy.name = "copy";
+  copy.claim = {.life = 7, .incarnation = 2, .id = 200};
+  auto& b = AddClient();
+  b.Announce(copy);
+  StartRegistry();
+  ASSERT_TRUE(RunUntil([&] { return !disowned_.empty(); }));
+  EXPECT_NE(disowned_.find("store_copy"), std::string::npos) << disowned_;
+  EXPECT_TRUE(RunUntil([&] { return a.registered(); }));
+  EXPECT_FALSE(b.registered());
 }
 
 TEST_F(ClientTest, ARestartedServiceReplacesItself) {

@@ -43,7 +43,8 @@ struct Service {
   std::uint16_t ops_port = 0;   // of /metrics and the like on the same host; 0: at `endpoint`
   Incarnation incarnation = 0;  // rises with every start of the process; 0: not told
   std::map<std::string, std::string> meta;  // whatever else others should know
-  StoreClaim claim;  // of a process with a logic server: which store it serves
+  StoreClaim claim;   // of a process with a logic server: which store it serves
+  std::string proof;  // that it belongs to the deployment, see proof.h; empty: none
 
   bool operator==(const Service&) const = default;
   ServiceKey key() const { return {role, cell, name}; }

@@ -46,6 +46,7 @@ json ToJson(const Service& s) {
                  {"incarnation", s.incarnation}};
   if (!s.meta.empty()) object["meta"] = s.meta;
   if (s.claim.id != 0) object["claim"] = ToJson(s.claim);
+  if (!s.proof.empty()) object["proof"] = s.proof;
   return object;
 }
 
@@ -119,7 +120,8 @@ bool ReadService(const json& object, Service* s) {
   return Text(object, "host", &s->endpoint.host) && Number(object, "port", &s->endpoint.port) &&
          Number(object, "ops_port", &s->ops_port) &&
          Number(object, "incarnation", &s->incarnation) && Meta(object, &s->meta) &&
-         ClaimIn(object, &s->claim) && Check(*s) == RegisterError::kNone;
+         ClaimIn(object, &s->claim) && Text(object, "proof", &s->proof) &&
+         Check(*s) == RegisterError::kNone;
 }
 
 json Parse(std::string_view text) { return json::parse(text, nullptr, false); }
@@ -209,6 +211,7 @@ std::optional<std::string> ReadBody(std::string_view text, Service* service) {
     return "incarnation is a whole number";
   }
   if (!Meta(object, &service->meta)) return "meta is an object of texts";
+  if (!Text(object, "proof", &service->proof)) return "proof is a text";
   const auto claim = object.find("claim");
   if (claim != object.end()) return ReadClaim(claim->dump(), &service->claim);
   return std::nullopt;

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t kMaxName = 64;
 constexpr std::size_t kMaxHost = 253;  // RFC 1035: a domain name's text
+constexpr std::size_t kProofDigits = 64;
 constexpr std::size_t kMaxMeta = 16;
 constexpr std::size_t kMaxMetaValue = 256;
 
@@ -26,6 +27,11 @@ bool IsHost(std::string_view host) {
   return std::all_of(host.begin(), host.end(), [](char c) {
     return IsAlnum(c) || c == '-' || c == '.' || c == ':' || c == '_';
   });
+}
+
+bool IsProof(std::string_view proof) {
+  return proof.empty() || (proof.size() == kProofDigits &&
+                           proof.find_first_not_of("0123456789abcdef") == std::string_view::npos);
 }
 
 bool IsMeta(const std::map<std::string, std::string>& meta) {
@@ -53,7 +59,9 @@ const char* Message(RegisterError error) {
       return "host (one that others can connect to) and port (1 to 65535) are needed";
     case RegisterError::kBadMeta:
       return "meta has at most 16 texts of up to 256 printable ASCII characters, under proper "
-             "names";
+             "names; a proof has 64 hexadecimal digits";
+    case RegisterError::kUnproved:
+      return "a service that has proved to belong to the deployment has this name or address";
     case RegisterError::kTaken:
       return "another service holds this host and port";
     case RegisterError::kReplaced:
@@ -91,7 +99,7 @@ RegisterError Check(const Service& s) {
   if (!IsName(s.name)) return RegisterError::kBadName;
   if (s.cell >= kMaxCells) return RegisterError::kBadCell;
   if (s.endpoint.port == 0 || !IsHost(s.endpoint.host)) return RegisterError::kBadEndpoint;
-  if (!IsMeta(s.meta)) return RegisterError::kBadMeta;
+  if (!IsMeta(s.meta) || !IsProof(s.proof)) return RegisterError::kBadMeta;
   return RegisterError::kNone;
 }
 
@@ -118,7 +126,7 @@ RegisterError Registry::Claim(CellId cell, const StoreClaim& claim, Nanos now) {
   return RegisterError::kStoreCopy;
 }
 
-RegisterError Registry::Register(const Service& told, Nanos now) {
+RegisterError Registry::Register(const Service& told, Nanos now, bool proved) {
   if (const auto error = Check(told); error != RegisterError::kNone) return error;
   Expire(now);
   if (told.claim.id != 0) {
@@ -129,24 +137,30 @@ RegisterError Registry::Register(const Service& told, Nanos now) {
   s.claim = {.life = told.claim.life, .id = told.claim.id};  // what others may know of it
   const ServiceKey key = s.key();
   const auto holder = holders_.find(AddressOf(s.endpoint));
-  if (holder != holders_.end() && holder->second != key) return RegisterError::kTaken;
+  if (holder != holders_.end() && holder->second != key) {
+    if (!proved || leases_.at(holder->second).proved) return RegisterError::kTaken;
+    Remove(ServiceKey(holder->second));
+  }
   const auto known = leases_.find(key);
+  if (known != leases_.end() && known->second.proved && !proved) return RegisterError::kUnproved;
   if (known == leases_.end() && leases_.size() >= options_.max_services) {
     return RegisterError::kFull;
   }
   if (known != leases_.end()) {
     Lease& lease = known->second;
-    if (s.incarnation != 0 && s.incarnation < lease.service.incarnation) {
+    const bool older = s.incarnation != 0 && s.incarnation < lease.service.incarnation;
+    if (older && (lease.proved || !proved)) {
       return RegisterError::kReplaced;
     }
     if (lease.service == s) {
       lease.renewed = now;
+      lease.proved |= proved;
       Touch(key);
       return RegisterError::kNone;
     }
     holders_.erase(AddressOf(lease.service.endpoint));
   }
-  leases_[key] = {s, now, now, ++revision_};
+  leases_[key] = {s, now, now, ++revision_, proved};
   holders_[AddressOf(s.endpoint)] = key;
   Touch(key);
   return RegisterError::kNone;

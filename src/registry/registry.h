@@ -6,6 +6,9 @@
 // replaced by a later one (a lower incarnation), or two would take turns for ever. What is not
 // renewed is gone after `lease`.
 //
+// A service that was proved to belong to the deployment takes the place of one that was not, under
+// its name or at its address, and never the other way round.
+//
 // Leases say who can be reached, never who owns what: ownership stays where the placement table
 // puts it, and nothing changes it for one lease time after a registry has started, since until then
 // it does not know who lives. For the same reason the list is not `settled` before: who is missing
@@ -43,6 +46,7 @@ enum class RegisterError : std::uint8_t {
   kBadEndpoint,  // port 0; a host that is empty, longer than 253 bytes, no name or address, or one
                  // that stands for every address
   kBadMeta,      // more than 16 entries, a key that is no name, a value over 256 printable bytes
+  kUnproved,     // under that name or address somebody is registered who has proved himself
   kTaken,        // that host and port belong to somebody else
   kReplaced,     // a later process of this name is registered
   kFull,
@@ -71,6 +75,7 @@ class Registry {
     Nanos registered = 0;       // this incarnation
     Nanos renewed = 0;          // the last time
     std::uint64_t changed = 0;  // the revision that brought it as it is
+    bool proved = true;
   };
 
   Registry(const RegistryOptions& options, placement::PlacementTable table, Nanos now);
@@ -78,7 +83,7 @@ class Registry {
   // Whether a store may be served for a cell.
   RegisterError Claim(CellId cell, const StoreClaim& claim, Nanos now);
   // Registers or renews; and with it the claim of the store that the service is of.
-  RegisterError Register(const Service& service, Nanos now);
+  RegisterError Register(const Service& service, Nanos now, bool proved = true);
   // True if it was there. An incarnation other than 0 removes only itself, not its successor.
   bool Deregister(const ServiceKey& key, Incarnation incarnation, Nanos now);
   // Forgets what was not renewed in time. To be called now and then.

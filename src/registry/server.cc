@@ -53,6 +53,7 @@ void BadRequest(net::HttpExchange& exchange, std::string_view message) {
 
 int StatusOf(RegisterError error) {
   switch (error) {
+    case RegisterError::kUnproved:
     case RegisterError::kTaken:
     case RegisterError::kStoreCopy:
     case RegisterError::kStoreServed:
@@ -69,6 +70,7 @@ int StatusOf(RegisterError error) {
 
 const char* CodeOf(RegisterError error) {
   switch (error) {
+    case RegisterError::kUnproved:
     case RegisterError::kTaken:
       return "taken";
     case RegisterError::kReplaced:
@@ -122,7 +124,9 @@ void RegistryServer::OnRequest(net::HttpExchange& exchange) {
   } else if (path == "/v1/placement") {
     if (Takes(exchange, "GET")) Placement(exchange, query);
   } else if (path.substr(0, kClaims.size()) == kClaims) {
-    if (Takes(exchange, "PUT")) Claim(exchange, path.substr(kClaims.size()));
+    if (Takes(exchange, "PUT") && Proved(exchange)) {
+      Claim(exchange, path.substr(kClaims.size()));
+    }
   } else if (path == "/v1/services" || path == kServices) {
     if (Takes(exchange, "GET")) ListServices(exchange, query);
   } else if (path.substr(0, kServices.size()) == kServices) {
@@ -148,6 +152,12 @@ void RegistryServer::OnAbandoned(net::HttpExchange& exchange) {
 
 void RegistryServer::SourceRegister(net::HttpExchange& exchange, std::string_view rest,
                                     std::string_view query) {
+  if (!IsLoopback(exchange.peer())) {
+    ++refused_;
+    return Error(exchange, 403, "loopback_only",
+                 "this way to register proves nothing and is open on loopback only: use PUT "
+                 "/v1/services with a proof");
+  }
   const std::string_view type = Next(&rest);
   const std::string_view cell = Next(&rest);
   Service s;
@@ -167,7 +177,8 @@ void RegistryServer::SourceRegister(net::HttpExchange& exchange, std::string_vie
     s.meta[kMetaCellId] = cell_id;
   }
   if (type != SourceTypeOf(s.role)) s.meta[kMetaType] = type;
-  if (Register(exchange, s)) exchange.Reply(200, kText, "OK");
+  const bool proved = options_.member.secret.empty();
+  if (Register(exchange, s, proved)) exchange.Reply(200, kText, "OK");
 }
 
 void RegistryServer::ListServices(net::HttpExchange& exchange, std::string_view query) {
@@ -197,6 +208,7 @@ void RegistryServer::OneService(net::HttpExchange& exchange, std::string_view re
   const std::string_view cell = Next(&rest);
   s.name = rest;
   if (!ParseNumber(cell, &s.cell)) return Refuse(exchange, s, RegisterError::kBadCell);
+  if ((method == "PUT" || method == "DELETE") && !Proved(exchange)) return;
   if (method == "PUT") {
     const std::string_view body = exchange.request().body;
     if (body.size() > kMaxBody) return Error(exchange, 413, "too_large", "at most 16 KiB");
@@ -204,7 +216,7 @@ void RegistryServer::OneService(net::HttpExchange& exchange, std::string_view re
       ++refused_;
       return BadRequest(exchange, *why);
     }
-    if (!Register(exchange, s)) return;
+    if (!Register(exchange, s, true)) return;
     return exchange.Reply(200, kJson,
                           fmt::format("{{\"registry\":{},\"lease_ms\":{}}}\n", id_,
                                       registry_.lease() / kMillisecond));
@@ -240,9 +252,24 @@ void RegistryServer::Claim(net::HttpExchange& exchange, std::string_view rest) {
   exchange.Reply(200, kJson, fmt::format("{{\"registry\":{},\"granted\":true}}\n", id_));
 }
 
+// False if the request does not show that it is of the deployment, and is answered.
+bool RegistryServer::Proved(net::HttpExchange& exchange) {
+  if (options_.member.secret.empty()) return true;
+  const net::HttpRequest& r = exchange.request();
+  if (RequestProved(options_.member, id_, r.method, r.target, r.body, r.Header(kProofHeader))) {
+    return true;
+  }
+  ++refused_;
+  exchange.Reply(401, kJson,
+                 fmt::format("{{\"error\":\"unproved\",\"registry\":{},\"message\":\"{}\"}}\n", id_,
+                             "a proof that the caller knows this deployment's link secret is "
+                             "missing or wrong: give him the same link.secret_file"));
+  return false;
+}
+
 // False if it was refused, and the request answered.
-bool RegistryServer::Register(net::HttpExchange& exchange, const Service& service) {
-  const RegisterError error = registry_.Register(service, node_.clock.Monotonic());
+bool RegistryServer::Register(net::HttpExchange& exchange, const Service& service, bool proved) {
+  const RegisterError error = registry_.Register(service, node_.clock.Monotonic(), proved);
   if (error != RegisterError::kNone) {
     Refuse(exchange, service, error);
     return false;
@@ -266,7 +293,8 @@ void RegistryServer::Refuse(net::HttpExchange& exchange, const Service& service,
       node_.log.Warn("registration refused: {}", message);
     }
   }
-  if (service.claim.id != 0 && StatusOf(error) == 409 && error != RegisterError::kTaken) {
+  if (service.claim.id != 0 && StatusOf(error) == 409 && error != RegisterError::kTaken &&
+      error != RegisterError::kUnproved) {
     node_.log.Warn("cell {}: {} (life {}, incarnation {})", service.cell, message,
                    service.claim.life, service.claim.incarnation);
   }

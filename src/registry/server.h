@@ -15,6 +15,11 @@
 //                                                           ?format=binary: as encoded
 //   GET    /healthz
 //
+// With a secret everything that changes something has to be proved (proof.h), with the header
+// Baiwan-Proof; what is not is answered with 401, which tells the number that a proof is bound to.
+// The source's way knows no proof and is taken from loopback only. Without a secret everybody may
+// register: that is for one machine.
+//
 // Several changes that come close together are told in one answer (`linger`), so that the start of
 // a large deployment is not told to everybody service by service.
 //
@@ -37,6 +42,7 @@
 #include "net/http.h"
 #include "placement/placement.h"
 #include "registry/placement_store.h"
+#include "registry/proof.h"
 #include "registry/registry.h"
 
 namespace baiwan::registry {
@@ -46,6 +52,7 @@ struct ServerOptions {
   std::size_t max_watchers = 10'000;
   Nanos max_watch = 60 * kSecond;
   Nanos linger = 20 * kMillisecond;
+  Membership member;                          // without a secret: nothing needs a proof
   PlacementStore* placement_store = nullptr;  // null: the table cannot be changed; outlives this
 };
 
@@ -80,7 +87,8 @@ class RegistryServer final : public net::HttpService, public MetricsSource {
   void Claim(net::HttpExchange& exchange, std::string_view rest);
   void Watch(net::HttpExchange& exchange, std::string_view query);
   void Placement(net::HttpExchange& exchange, std::string_view query);
-  bool Register(net::HttpExchange& exchange, const Service& service);
+  bool Register(net::HttpExchange& exchange, const Service& service, bool proved);
+  bool Proved(net::HttpExchange& exchange);
   void Refuse(net::HttpExchange& exchange, const Service& service, RegisterError error);
   void TellSoon();
   void Sweep();

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "registry/json.h"
+#include "registry/proof.h"
 
 namespace baiwan::registry {
 namespace {
@@ -81,6 +82,11 @@ class FakeExchange final : public net::HttpExchange {
   }
   std::unique_ptr<net::WebSocket> Upgrade(net::WsHandler*) override { return nullptr; }
   const Endpoint& peer() const override { return peer_; }
+  void SetPeer(const Endpoint& peer) { peer_ = peer; }
+  void SetProof(const std::string& proof) {
+    proof_ = proof;
+    request_.headers = {{kProofHeader, proof_}};
+  }
 
   int status() const { return status_; }
   const std::string& answer() const { return answer_; }
@@ -97,6 +103,7 @@ class FakeExchange final : public net::HttpExchange {
   const std::string method_;
   const std::string target_;
   const std::string body_;
+  std::string proof_;
   net::HttpRequest request_;
   Endpoint peer_{"127.0.0.1", 1};
   int status_ = 0;
@@ -147,6 +154,69 @@ class ServerTest : public ::testing::Test {
       node_, ServerOptions{.max_watchers = 3, .placement_store = &store_},
       placement::PlacementTable(4));
 };
+
+// A registry that wants the link secret proved.
+class ProofTest : public ServerTest {
+ protected:
+  ProofTest() { Restart({.member = member_}); }
+  int Ask(const std::string& method, const std::string& target, const std::string& body,
+          const std::string& proof) {
+    FakeExchange exchange(method, target, body);
+    exchange.SetProof(proof);
+    server_->OnRequest(exchange);
+    if (exchange.status() == 401) number_ = RegistryIn(exchange.answer());
+    return exchange.status();
+  }
+  std::string Proof(const std::string& method, const std::string& target, const std::string& body) {
+    return ProveRequest(member_, number_, method, target, body);
+  }
+
+  const Membership member_{"the secret of this test", "d"};
+  std::uint64_t number_ = 0;
+  const std::string target_ = "/v1/services/relay/1/real";
+  const std::string body_ = R"({"host":"10.0.0.1","port":9500,"incarnation":7})";
+};
+
+TEST_F(ProofTest, RegisteringAndLeavingNeedTheSecret) {
+  EXPECT_EQ(Ask("PUT", target_, body_, ""), 401);
+  ASSERT_NE(number_, 0u);
+  const Membership stranger{"another secret than it", "d"};
+  EXPECT_EQ(Ask("PUT", target_, body_, ProveRequest(stranger, number_, "PUT", target_, body_)),
+            401);
+  EXPECT_EQ(Ask("PUT", "/v1/claims/1", R"({"life":1,"incarnation":1,"id":1})", ""), 401);
+  EXPECT_EQ(Get("/v1/services")->Json()["services"].size(), 0u);
+  EXPECT_EQ(Ask("PUT", target_, body_, Proof("PUT", target_, body_)), 200);
+  EXPECT_EQ(Ask("DELETE", target_, "", ""), 401);
+  EXPECT_EQ(Get("/v1/services")->Json()["services"].size(), 1u);
+  EXPECT_EQ(Ask("DELETE", target_, "", Proof("DELETE", target_, "")), 200);
+  EXPECT_EQ(Get("/v1/services")->Json()["services"].size(), 0u);
+}
+
+TEST_F(ProofTest, AProofIsOfOneRequestToOneStartOfTheRegistry) {
+  Ask("PUT", target_, body_, "");
+  const std::string proof = Proof("PUT", target_, body_);
+  EXPECT_EQ(Ask("PUT", "/v1/services/relay/1/other", body_, proof), 401);
+  EXPECT_EQ(Ask("PUT", target_, R"({"host":"10.0.0.2","port":9500,"incarnation":7})", proof), 401);
+  EXPECT_EQ(Ask("DELETE", target_, body_, proof), 401);
+  Restart({.member = member_});
+  EXPECT_EQ(Ask("PUT", target_, body_, proof), 401);
+  EXPECT_EQ(Ask("PUT", target_, body_, Proof("PUT", target_, body_)), 200);
+}
+
+TEST_F(ProofTest, TheSourcesWayIsForLoopbackAndTakesNothingFromWhoHasProvedHimself) {
+  FakeExchange far("GET", "/regist/gw/2/?id=a&host=10.0.0.1&port=1", "");
+  far.SetPeer({"10.0.0.9", 1});
+  server_->OnRequest(far);
+  EXPECT_EQ(far.status(), 403);
+  EXPECT_EQ(Get("/regist/poster/1/?id=fake&host=10.0.0.1&port=9500")->status(), 200);
+  Ask("PUT", target_, body_, "");
+  EXPECT_EQ(Ask("PUT", target_, body_, Proof("PUT", target_, body_)), 200)
+      << "who has proved himself takes his address from who has not";
+  EXPECT_EQ(Get("/v1/services")->Json()["services"].size(), 1u);
+  EXPECT_EQ(Get("/regist/poster/1/?id=fake&host=10.0.0.1&port=9500")->status(), 409);
+  EXPECT_EQ(Get("/regist/poster/1/?id=real&host=10.0.0.1&port=9501")->status(), 409);
+  EXPECT_EQ(Get("/v1/services")->Json()["services"][0]["port"], 9500);
+}
 
 constexpr const char* kBody = R"({"host":"10.0.0.1","port":9500,"incarnation":7})";
 

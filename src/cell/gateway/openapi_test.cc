@@ -197,7 +197,9 @@ TEST_P(OpenApiTest, TheRegistryAnswersAsDescribed) {
   const auto& watch = registry.Find("GET", "/v1/watch");
   ask(watch, registry.Target(watch, {{"after", "x"}}), "", 400);
   for (const std::string& unseen : registry.Unseen()) {
-    EXPECT_EQ(unseen.substr(unseen.size() - 3), "503") << unseen;  // the limits of a registry
+    // The limits of a registry, one with a secret, and callers from elsewhere.
+    const std::string status = unseen.substr(unseen.size() - 3);
+    EXPECT_TRUE(status == "503" || status == "401" || status == "403") << unseen;
   }
 }
 

@@ -53,6 +53,7 @@ class Planner {
     plan.monitor = Process("monitor", "monitor", "monitor", {});
     plan.monitor.child.argv = {machine_.program, "monitor",
                                "--registry",     registry_.ToString(),
+                               "--secret-file",  folder_ + "/link.secret",
                                "--out",          folder_ + "/series.jsonl",
                                "--interval",     FormatDuration(o_.monitor_interval),
                                "--expect",       std::to_string(plan.processes)};
