@@ -10,7 +10,11 @@
 namespace baiwan::store {
 
 BoxWalk::BoxWalk(WalkContext context, const BoxRequest& request, Store::ReadFn done)
-    : context_(std::move(context)), request_(request), done_(std::move(done)), at_(request.head) {}
+    : context_(std::move(context)),
+      request_(request),
+      done_(std::move(done)),
+      at_(context_.index.Start(request.user, request.box, request.head, request.from, request.limit,
+                               request.max_bytes)) {}
 
 void BoxWalk::Start() {
   context_.kv.Post([self = shared_from_this()] { self->Run(); });
@@ -70,6 +74,7 @@ StoreError BoxWalk::Take(std::string_view block) {
       {std::make_unique<std::string>(item.payload), section.first(), section.count()});
   messages_ += section.count();
   bytes_ += item.payload.size();
+  trail_.Add(section.first(), at_, item.payload.size());
   if (section.first() <= request_.from) {
     at_ = 0;
   } else {
@@ -94,6 +99,7 @@ void BoxWalk::Trim() {
 
 void BoxWalk::Finish(StoreError error) {
   finished_ = true;
+  if (error == StoreError{}) context_.index.Learn(request_.user, request_.box, trail_);
   BoxPage page;
   if (error == StoreError{} && !Fill(page)) error = StoreError::kCorrupt;
   const Store::ReadFn done = std::move(done_);

@@ -1,5 +1,6 @@
-// Reads a page of a box: from its newest section back along the links until the page's begin is
-// found, keeping of what lies between only what can still be on the page.
+// Reads a page of a box: from its newest section, or a point that earlier walks have left, back
+// along the links until the page's begin is found, keeping of what lies between only what can still
+// be on the page.
 //
 // Threads: the store's loop. Never recursive: a step is a turn of a loop, or, where the block is
 // not in memory, a read of the engine. Failure: damage anywhere on the way is kCorrupt; if the
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "store/engine/kv.h"
+#include "store/log/chain_index.h"
 #include "store/log/recent_blocks.h"
 #include "store/log/store.h"
 
@@ -29,6 +31,7 @@ struct BoxRequest {
 struct WalkContext {
   Kv& kv;
   const RecentBlocks& recent;
+  ChainIndex& index;
   std::weak_ptr<void> store;
   std::uint16_t stream;
   std::uint32_t max_steps;
@@ -57,6 +60,7 @@ class BoxWalk : public std::enable_shared_from_this<BoxWalk> {
   const BoxRequest request_;
   Store::ReadFn done_;
   Lsn at_ = 0;            // the block to look at next
+  WalkTrail trail_;       // left behind for the next walk
   bool waiting_ = false;  // for the engine
   bool running_ = false;  // Run is on the stack
   bool finished_ = false;

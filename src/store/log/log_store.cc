@@ -16,6 +16,8 @@ namespace {
 
 using wire::CommitBatch;
 
+constexpr std::size_t kIndexBytes = 8 << 20;  // where sections stand that were walked far
+
 // How much log stands behind a position, to about a mebibyte.
 class LogLength {
  public:
@@ -75,6 +77,7 @@ class LogStore final : public Store {
       } else {
         failed_ = true;
         recent_.DropFrom(first);
+        index_.Clear();  // it may have seen what never happened
       }
       done(refused != StoreError{} ? refused : ToStoreError(error));
     });
@@ -92,7 +95,7 @@ class LogStore final : public Store {
   void ReadBox(UserId user, wire::Box box, Lsn head, Seq from, std::uint32_t limit,
                std::size_t max_bytes, ReadFn done) override {
     std::make_shared<BoxWalk>(
-        WalkContext{kv_, recent_, alive_, stream_, std::max(options_.max_chain_steps, 1u)},
+        WalkContext{kv_, recent_, index_, alive_, stream_, std::max(options_.max_chain_steps, 1u)},
         BoxRequest{user, box, head, std::max<Seq>(from, 1), std::max(limit, 1u), max_bytes},
         std::move(done))
         ->Start();
@@ -187,6 +190,7 @@ class LogStore final : public Store {
   const std::set<SectionOwner> quarantined_;
   CommitEncoder encoder_;
   RecentBlocks recent_;
+  ChainIndex index_{kIndexBytes};
   LogLength length_;
   bool failed_ = false;
   const std::shared_ptr<void> alive_ = std::make_shared<char>();
