@@ -7,4 +7,4 @@ if(failed)
   set(revision unknown)
 endif()
 file(CONFIGURE OUTPUT ${OUTPUT} @ONLY CONTENT
-  "#include \"cli/revision.h\"\n\nnamespace baiwan::cli {\n\nconst char* Revision() { return \"@revision@\"; }\n\n}  // namespace baiwan::cli\n")
+  "#include \"cli/revision.h\"\n\nnamespace baiwan::cli {\n\nconst char* Version() { return \"@VERSION@\"; }\nconst char* BuildType() { return \"@BUILD_TYPE@\"; }\nconst char* Revision() { return \"@revision@\"; }\n\n}  // namespace baiwan::cli\n")

@@ -10,6 +10,7 @@
 #include "base/line_writer.h"
 #include "base/units.h"
 #include "cli/output.h"
+#include "cli/revision.h"
 
 namespace baiwan::cli {
 namespace {
@@ -121,6 +122,10 @@ void Args::Positional(const std::string& name, std::string* value, const std::st
 int RunCommands(const std::string& program, const std::string& about,
                 const std::vector<Command>& commands, int argc, char** argv) {
   CLI::App app(about, program);
+  app.set_version_flag(
+      "--version",
+      fmt::format("{} {}, revision {}, build {}", program, Version(), Revision(), BuildType()),
+      "name, version, revision and build of this program");
   Runners runners;
   Declare(app, commands, &runners);
   if (const auto wrong = WrongCommand(commands, argc - 1, argv + 1); !wrong.empty()) {
@@ -129,9 +134,9 @@ int RunCommands(const std::string& program, const std::string& about,
   }
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
+  } catch (const CLI::Success& asked) {
     std::ostringstream text;
-    const int code = app.exit(help, text, text);
+    const int code = app.exit(asked, text, text);
     Print(text.str());
     return Finish(code);
   } catch (const CLI::ParseError& error) {

@@ -1,10 +1,12 @@
 // Serving cells by hand: what is refused, and how a process stops.
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 
+#include "cli/revision.h"
 #include "cli/testing/program.h"
 
 namespace baiwan::cli {
@@ -136,6 +138,15 @@ TEST_F(ServeTest, WrongSettingsAreAllToldAtOnce) {
   EXPECT_EQ(program.Wait(kSoon), 2);
   EXPECT_NE(program.output().find("did you mean cell.first?"), std::string::npos);
   EXPECT_NE(program.output().find("logic.window_messages"), std::string::npos);
+}
+
+TEST_F(ServeTest, TheProgramSaysWhatItIs) {
+  Program program(folder_.path(), {"--version"});
+  EXPECT_EQ(program.Wait(kSoon), 0);
+  const std::string text = program.output();
+  EXPECT_EQ(text,
+            fmt::format("baiwan {}, revision {}, build {}\n", Version(), Revision(), BuildType()));
+  EXPECT_EQ(text.find(" ,"), std::string::npos) << "nothing is empty";
 }
 
 TEST_F(ServeTest, ConfigCheckFindsWhatDoesNotFitTogether) {
