@@ -191,6 +191,7 @@ Config::Config(const std::shared_ptr<const std::vector<ConfigKey>>& keys) : keys
 std::size_t Config::Index(std::string_view name, ConfigType type) const {
   for (std::size_t i = 0; i < keys_->size(); ++i) {
     if ((*keys_)[i].name != name) continue;
+    if (looked_at_ != nullptr) looked_at_->push_back((*keys_)[i].name);
     if ((*keys_)[i].type != type) Mistake(name, "is read as another type than it was declared");
     return i;
   }

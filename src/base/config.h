@@ -103,7 +103,8 @@ class ConfigSchema {
   void List(std::string name, std::vector<std::string> standard, std::string what,
             std::size_t max_items = 1024, ConfigForm form = nullptr);
 
-  // A rule over several keys: says what is wrong with `key`, or nothing.
+  // A rule over several keys: says what is wrong with `key`, or nothing. What it says is left out
+  // if a key that it looks at is wrong by itself.
   using CheckFn = std::function<std::optional<std::string>(const Config&)>;
   void Check(std::string key, CheckFn check);
 
@@ -146,6 +147,8 @@ class Config {
   std::shared_ptr<const std::vector<ConfigKey>> keys_;
   std::vector<ConfigValue> values_;
   std::vector<std::string> sources_;
+  // While it is loaded: takes the names of what a rule looks at.
+  std::vector<std::string>* looked_at_ = nullptr;
 };
 
 struct ConfigSources {
@@ -172,10 +175,13 @@ struct DeployedProcess {
   std::string machine;
   const Config* config = nullptr;
   std::vector<std::string> sections;  // e.g. {"gateway", "process"}; empty: all
+  // Ports that each address stands for, one after the other.
+  std::uint32_t ports = 1;
 };
 
-// What does not fit together: two processes of a machine that listen on the same port (the same
-// address, or either on all addresses; also two keys of one process), and machines whose processes
+// What does not fit together, all of it: two processes of a machine that listen on the same port
+// (the same address, or either on all addresses; also two keys of one process), told of each
+// address with the first that has the port, ports beyond the last, and machines whose processes
 // may use more memory than the `machine_bytes` that each machine has.
 std::vector<ConfigError> CheckDeployment(const std::vector<DeployedProcess>& processes,
                                          std::uint64_t machine_bytes);

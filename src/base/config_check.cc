@@ -21,26 +21,38 @@ std::string Canonical(const Endpoint& endpoint) {
   return endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host;
 }
 
-bool Clash(const Endpoint& a, const Endpoint& b) {
-  return a.port == b.port && (OnAll(a) || OnAll(b) || Canonical(a) == Canonical(b));
-}
-
 struct Listening {
   const DeployedProcess* process;
   const ConfigKey* key;
   Endpoint at;
+  std::uint32_t last() const { return at.port + process->ports - 1; }
 };
+
+bool Clash(const Listening& a, const Listening& b) {
+  return a.at.port <= b.last() && b.at.port <= a.last() &&
+         (OnAll(a.at) || OnAll(b.at) || Canonical(a.at) == Canonical(b.at));
+}
+
+std::string Ports(const Listening& l) {
+  if (l.process->ports == 1) return l.at.ToString();
+  return fmt::format("{} (to {})", l.at.ToString(), l.last());
+}
 
 void CheckPorts(const std::vector<Listening>& listening, std::vector<ConfigError>* errors) {
   for (std::size_t i = 0; i < listening.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      const Listening& a = listening[j];
-      const Listening& b = listening[i];
-      if (!Clash(a.at, b.at)) continue;
+    const Listening& b = listening[i];
+    if (b.last() > 65'535) {
       errors->push_back(
           {b.process->name, b.key->name,
-           fmt::format("{} is taken by {} of {} on {}: give one of them another port",
-                       b.at.ToString(), a.key->name, a.process->name, a.process->machine)});
+           fmt::format("{} goes beyond the last port, 65535: begin lower", Ports(b))});
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      const Listening& a = listening[j];
+      if (!Clash(a, b)) continue;
+      errors->push_back({b.process->name, b.key->name,
+                         fmt::format("{} is taken by {} of {} on {}: give one of them another port",
+                                     Ports(b), a.key->name, a.process->name, a.process->machine)});
+      break;  // the others that have it are told of themselves
     }
   }
 }

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/config_internal.h"
 #include "base/file.h"
@@ -73,7 +74,10 @@ class ConfigLoader {
 
   void File(const std::string& path) {
     const auto text = ReadFile(path, kMaxFile);
-    if (!text) return Wrong("", "", text.error());
+    if (!text) {
+      unread_ = true;
+      return Wrong("", "", text.error());
+    }
     Toml(*text, path);
   }
 
@@ -82,6 +86,7 @@ class ConfigLoader {
       Table(toml::parse(text, name), "", name);
     } catch (const toml::parse_error& error) {
       const auto& at = error.source().begin;
+      unread_ = true;
       Wrong(fmt::format("{}:{}:{}", name, at.line, at.column), "",
             std::string(error.description()));
     }
@@ -104,7 +109,11 @@ class ConfigLoader {
         if (names.back() == variable) key = &k;
       }
       if (key == nullptr) {
-        Wrong(where, "", Unknown("setting", NearestName(variable, names)));
+        const std::string nearest = NearestName(variable, names);
+        for (const ConfigKey& k : schema_.keys()) {
+          if (VariableName(k.name) == nearest) wrong_.insert(k.name);
+        }
+        Wrong(where, "", Unknown("setting", nearest));
       } else {
         Text(*key, entry.substr(equals + 1), where);
       }
@@ -118,15 +127,20 @@ class ConfigLoader {
       return Wrong("--set " + flag, "", "expected --set key=value");
     }
     const ConfigKey* key = Find(name);
-    if (key == nullptr) return Wrong("--set", name, Unknown("key", Nearest(name)));
+    if (key == nullptr) return Wrong("--set", name, Unknown("key", Meant(name)));
     Text(*key, flag.substr(equals + 1), "--set");
   }
 
   Result<Config, std::vector<ConfigError>> Finish() {
-    if (errors_.empty()) {  // rules over several keys make sense only if each is right by itself
-      for (const auto& [key, check] : schema_.checks_) {
-        if (const auto error = check(config_)) Wrong(config_.source(key), key, *error);
-      }
+    // A rule over several keys makes sense only if each is right by itself.
+    for (const auto& [key, check] : schema_.checks_) {
+      std::vector<std::string> looked_at = {key};
+      config_.looked_at_ = &looked_at;
+      const auto error = check(config_);
+      config_.looked_at_ = nullptr;
+      const bool follows = std::any_of(looked_at.begin(), looked_at.end(),
+                                       [&](const auto& name) { return wrong_.count(name) > 0; });
+      if (error && !follows && !unread_) Wrong(config_.source(key), key, *error);
     }
     if (!errors_.empty()) return std::move(errors_);
     return std::move(config_);
@@ -144,7 +158,7 @@ class ConfigLoader {
       const auto& at = key == nullptr ? part.source().begin : node.source().begin;
       const std::string where = fmt::format("{}:{}:{}", file, at.line, at.column);
       if (key == nullptr) {
-        Wrong(where, name, Unknown(node.is_table() ? "section" : "key", Nearest(name)));
+        Wrong(where, name, Unknown(node.is_table() ? "section" : "key", Meant(name)));
         continue;
       }
       auto value = FromToml(*key, node);
@@ -170,6 +184,7 @@ class ConfigLoader {
   }
 
   void Wrong(std::string where, std::string key, std::string what) {
+    wrong_.insert(key);
     if (errors_.size() < kMaxErrors) {
       errors_.push_back({std::move(where), std::move(key), std::move(what)});
     }
@@ -178,6 +193,13 @@ class ConfigLoader {
   static std::string Unknown(std::string_view kind, const std::string& nearest) {
     return fmt::format("unknown {}{}", kind,
                        nearest.empty() ? std::string() : "; did you mean " + nearest + "?");
+  }
+
+  // The key that was most likely meant by this name, whose value is therefore not known.
+  std::string Meant(const std::string& name) {
+    std::string nearest = Nearest(name);
+    wrong_.insert(nearest);
+    return nearest;
   }
 
   // By spelling, or the one key that has this last part.
@@ -211,6 +233,8 @@ class ConfigLoader {
   const ConfigSchema& schema_;
   Config config_;
   std::vector<ConfigError> errors_;
+  std::set<std::string> wrong_;  // keys
+  bool unread_ = false;          // the file: no value of it is known
 };
 
 std::vector<std::string> ProcessEnvironment() {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/testing/temp_folder.h"
@@ -221,6 +223,24 @@ TEST(Config, AllMistakesAreToldAtOnceAndThenThoseOfTheChecks) {
   EXPECT_TRUE(ParseConfig(schema, "", "f.toml").ok());
 }
 
+TEST(Config, WhatARuleSaysIsToldWithOtherMistakesButNotWhenItFollowsFromOne) {
+  auto schema = Example();
+  schema.Check("limits.window_bytes", [](const Config& c) -> std::optional<std::string> {
+    if (c.bytes("limits.window_bytes") * 4 <= c.bytes("process.memory")) return std::nullopt;
+    return "must be at most a quarter of process.memory";
+  });
+  const auto errors = [&](const std::string& text) {
+    return ToText(ParseConfig(schema, text, "f.toml").error());
+  };
+  EXPECT_THAT(errors("limits.window_bytes = '2MiB'\nprocess.memory = '4MiB'\nfoo = 1"),
+              AllOf(HasSubstr("must be at most a quarter"), HasSubstr("foo")));
+  for (const char* memory : {"process.memory = 3.5", "process.memroy = '64GiB'", "[process"}) {
+    EXPECT_THAT(errors(std::string("limits.window_bytes = '1GiB'\n") + memory),
+                Not(HasSubstr("must be at most a quarter")))
+        << memory;
+  }
+}
+
 TEST(Config, TheDescriptionHoldsEveryKeyAndLoadsToTheDefaultsOnceUncommented) {
   const std::string text = Example().Describe();
   EXPECT_THAT(text, HasSubstr("# How long a registration lasts. (a duration from 1s to 1h)\n"
@@ -286,6 +306,30 @@ TEST_F(DeploymentTest, TwoProcessesOnOnePortOfAMachineAreFound) {
             "give one of them another port\n");
   Add("cell-5", "host-b", "gateway.http = '0.0.0.0:9500'");
   EXPECT_THAT(Errors(), HasSubstr("cell-5: gateway.http: 0.0.0.0:9500 is taken"));
+}
+
+TEST_F(DeploymentTest, EachAddressIsToldOnceHoweverManyHaveIt) {
+  for (const char* name : {"a", "b", "c", "d"}) Add(name, "host-a", "");
+  const std::string errors = Errors();
+  EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 3) << errors;
+  for (const char* name : {"b", "c", "d"}) {
+    EXPECT_THAT(errors, HasSubstr(std::string(name) + ": gateway.http: 127.0.0.1:9500 is taken by "
+                                                      "gateway.http of a"));
+  }
+}
+
+TEST_F(DeploymentTest, AProcessOfSeveralCellsHasSeveralPorts) {
+  Add("a", "host-a", "");
+  processes_.back().ports = 4;
+  Add("b", "host-a", "gateway.http = '127.0.0.1:9504'");
+  EXPECT_EQ(Errors(), "");
+  Add("c", "host-a", "gateway.http = '127.0.0.1:9503'");
+  EXPECT_EQ(Errors(),
+            "c: gateway.http: 127.0.0.1:9503 is taken by gateway.http of a on host-a: give one of "
+            "them another port\n");
+  Add("d", "host-b", "gateway.http = '127.0.0.1:65533'");
+  processes_.back().ports = 4;
+  EXPECT_THAT(Errors(), HasSubstr("d: gateway.http: 127.0.0.1:65533 (to 65536) goes beyond"));
 }
 
 TEST_F(DeploymentTest, BudgetsThatTogetherExceedTheMachineAreFound) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -158,6 +159,27 @@ TEST_F(ServeTest, ConfigCheckFindsWhatDoesNotFitTogether) {
   const std::string b = file(
       "b.toml", "[gateway]\nhttp = \"127.0.0.1:9500\"\n[relay]\nlisten = \"127.0.0.1:11001\"\n");
   ExpectRefused({"config", "check", "--file", a, "--file", b}, "give one of them another port");
+  // Everything at once, and nothing that only follows from it.
+  const std::string wrong = file("wrong.toml", "[gateway]\nhttp = 9500\n");
+  Program all(folder_.path(),
+              {"config", "check", "--file", wrong, "--file", a, "--file", b, "--file", a});
+  EXPECT_EQ(all.Wait(kSoon), 2);
+  for (const char* what :
+       {"wrong.toml:2:8", "a.toml: is given more than once", "b.toml: gateway.http: 127.0.0.1:9500",
+        "b.toml: cell.first: cell 0", "b.toml: store.path: store is the store of"}) {
+    EXPECT_NE(all.output().find(what), std::string::npos) << what << "\n" << all.output();
+  }
+  EXPECT_EQ(std::count(all.output().begin(), all.output().end(), '\n'), 5) << all.output();
+  // Processes of one deployment, as they should be: a registry, and cells of two ports each.
+  const std::string r =
+      file("r.toml", "[cell]\ncells = 4\n[registry]\nlisten = \"127.0.0.1:8089\"\n");
+  const std::string d = file("d.toml", "[cell]\ncells = 4\ncount = 2\n[store]\npath = \"d\"\n");
+  const std::string e = file("e.toml",
+                             "[cell]\ncells = 4\nfirst = 2\ncount = 2\n[store]\npath = \"e\"\n"
+                             "[gateway]\nhttp = \"127.0.0.1:9502\"\n"
+                             "[relay]\nlisten = \"127.0.0.1:11001\"\n");
+  ExpectRefused({"config", "check", "--file", r, "--file", d, "--file", e},
+                "127.0.0.1:11001 (to 11002) is taken by relay.listen of " + d);
   const std::string c = file("c.toml", "[process]\nmemory = \"1000GiB\"\n");
   ExpectRefused({"config", "check", "--file", c}, "of memory together");
   Program good(folder_.path(), {"config", "check", "--file", a});
