@@ -13,13 +13,15 @@ constexpr std::uint64_t kPurpose = 0x6368'616F'7300'0000;
 constexpr std::uint64_t kSwarm = 0x7377'6172'6D00'0000;
 constexpr std::uint64_t kMaxSteps = 40;
 constexpr int kSlowness = 20;
+constexpr std::uint64_t kReserve = 1ULL << 30;  // bytes, of a disk of ten times that
 
 }  // namespace
 
 const char* Name(Fault fault) {
   static constexpr const char* kNames[kFaults] = {
-      "crash",     "crash in a turn", "power loss", "break",        "break all", "silence",
-      "partition", "one way",         "pause",      "slow network", "slow disk", "failing sync"};
+      "crash",     "crash in a turn", "power loss", "break",       "break all",
+      "silence",   "partition",       "one way",    "pause",       "slow network",
+      "slow disk", "failing sync",    "stop",       "nearly full", "full"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 
@@ -64,6 +66,7 @@ void Chaos::Stop() {
   for (Node* node : victims_) {
     node->disk().SetSlowness(1);
     node->disk().SetFull(false);
+    node->disk().SetRoom(std::nullopt);
     world_.Restart(*node, 0);
   }
 }
@@ -114,6 +117,11 @@ void Chaos::Strike(Fault fault) {
       return Slow(node, fault);
     case Fault::kFailSync:
       return node.disk().FailNextCommit();
+    case Fault::kStop:
+      return node.Stop();
+    case Fault::kNearlyFull:
+    case Fault::kFull:
+      return FillDisk(node, fault);
   }
 }
 
@@ -131,6 +139,17 @@ void Chaos::Divide(Node& node, bool one_way) {
   world_.network().Block(node.id(), other.id());
   if (!one_way) world_.network().Block(other.id(), node.id());
   world_.In(Trouble(), [this, &node, &other] { world_.network().Heal(node.id(), other.id()); });
+}
+
+void Chaos::FillDisk(Node& node, Fault fault) {
+  if (fault == Fault::kFull) {
+    node.disk().SetFull(true);
+    world_.In(Trouble(), [&node] { node.disk().SetFull(false); });
+  } else {
+    // Between none and what both reserves together want.
+    node.disk().SetRoom(store::DiskRoom{rng_.Below(kReserve), 10 * kReserve});
+    world_.In(Trouble(), [&node] { node.disk().SetRoom(std::nullopt); });
+  }
 }
 
 void Chaos::Slow(Node& node, Fault fault) {

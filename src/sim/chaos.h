@@ -2,9 +2,9 @@
 //
 // From Start to Stop, one fault after another hits the victims: crashes of every kind (between
 // turns, in a turn, of the whole host), broken and silently dead connections, partitions both ways
-// and one way, pauses, slow networks and disks, failing syncs. Stop mends everything and boots
-// whoever is down, so that a scenario can come to rest. A victim that dies, for whatever reason, is
-// started again as a supervisor would, for as long as the Chaos exists.
+// and one way, pauses, slow, full and failing disks, slow networks, clean stops. Stop mends
+// everything and boots whoever is down, so that a scenario can come to rest. A victim that dies,
+// for whatever reason, is started again as a supervisor would, for as long as the Chaos exists.
 //
 // Threads: one. Failure: none.
 #pragma once
@@ -31,8 +31,11 @@ enum class Fault : std::uint8_t {
   kSlowNet,      // latencies times 20
   kSlowDisk,     // syncs and reads times 20
   kFailSync,     // the next commit's sync fails
+  kStop,         // asked to stop, as a supervisor asks, and started again
+  kNearlyFull,   // the disk has little room left
+  kFull,         // the disk has none: commits fail
 };
-inline constexpr std::size_t kFaults = 12;
+inline constexpr std::size_t kFaults = 15;
 const char* Name(Fault fault);
 
 struct ChaosOptions {
@@ -43,7 +46,7 @@ struct ChaosOptions {
   Nanos min_trouble = 5 * kMillisecond;  // of everything that passes by itself
   Nanos max_trouble = 500 * kMillisecond;
   // How often each fault comes, in relation to the others; 0: never.
-  std::array<int, kFaults> weights = {3, 4, 2, 4, 1, 1, 2, 1, 2, 1, 1, 1};
+  std::array<int, kFaults> weights = {3, 4, 2, 4, 1, 1, 2, 1, 2, 1, 1, 1, 2, 1, 1};
 
   // Some of the faults only, and more or fewer of them, by the seed: a mistake that one fault shows
   // is often mended by the next (a reset ends what a silent connection would have kept waiting).
@@ -71,6 +74,7 @@ class Chaos {
   void Down(Node& node, Fault fault);
   void Divide(Node& node, bool one_way);
   void Slow(Node& node, Fault fault);
+  void FillDisk(Node& node, Fault fault);
   Fault Choose();
   Node& Victim() { return *victims_[rng_.Below(victims_.size())]; }
   Nanos Trouble() { return Between(rng_, options_.min_trouble, options_.max_trouble); }

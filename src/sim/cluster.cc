@@ -16,9 +16,11 @@ constexpr std::uint16_t kLogicPort = 9700;
 constexpr std::uint16_t kRelayPort = 11000;
 constexpr std::uint16_t kOpsPort = 9100;
 constexpr std::uint16_t kRegistryPort = 8089;
-constexpr Nanos kLook = 100 * kMillisecond;  // between two looks whether all is at rest
-constexpr Nanos kQuiet = 60 * kSecond;       // for what is stored to reach its friends
-constexpr std::uint32_t kMaxBody = 2000;     // bytes
+constexpr Nanos kLook = 100 * kMillisecond;    // between two looks whether all is at rest
+constexpr Nanos kQuiet = 60 * kSecond;         // for what is stored to reach its friends
+constexpr std::uint32_t kMaxBody = 2000;       // bytes
+constexpr std::uint64_t kLinkRoom = 16 << 10;  // bytes, of what links hold by the buffer
+constexpr std::uint64_t kDevice = 600;         // bytes that one more of them may take, about
 constexpr std::uint64_t kPurpose = 0x636C'7573'7465'7200;
 
 void SeededNonce(NodeContext& node, unsigned char* nonce) {
@@ -48,6 +50,10 @@ class HostProgram final : public Program {
               const Workload& workload, Coverage& coverage)
       : node_(node), coverage_(coverage) {
     Boot(node, std::move(host), options, workload);
+  }
+  void Stop(std::function<void()> done) override {
+    if (host_ == nullptr) return done();
+    host_->Stop(std::move(done));
   }
   ~HostProgram() override {
     if (host_ == nullptr || host_->logic() == nullptr) return;
@@ -127,12 +133,17 @@ ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
   o.chaos = ChaosOptions::Swarm(seed);
   o.layout = rng.Chance(0.5) ? ClusterLayout::kCell : ClusterLayout::kRole;
   o.clients_leave = rng.Chance(0.5);
+  o.devices = rng.Chance(0.3) ? 2 : 1;
   o.trouble = Between(rng, kSecond, 6 * kSecond);
   o.links.heartbeat = kSecond;
+  o.logic.disk_look = 50 * kMillisecond;
   o.logic.mailbox.max_body = kMaxBody;
   o.logic.audit_interval = Between(rng, 2 * kSecond, 30 * kSecond);
   // Room for every user, but not with ease: whoever is away is evicted.
-  if (rng.Chance(0.5)) o.logic_budget = o.workload.users_per_cell * (1400 + rng.Below(1500));
+  if (rng.Chance(0.5)) {
+    o.logic_budget = kLinkRoom + o.workload.users_per_cell *
+                                     (1400 + rng.Below(1500) + kDevice * (o.devices - 1));
+  }
   if (rng.Chance(0.6)) {  // everything small, so that every limit is met
     o.store.block_bytes = 512;
     o.store.checkpoint_bytes = 1024 + rng.Below(16 << 10);
@@ -219,7 +230,8 @@ void Cluster::AddHost(const cell::HostOptions& host) {
 void Cluster::AddClients(CellId cell) {
   const Endpoint gateway{gateways_[cell]->ip(), kHttpPort};
   nodes_.push_back(&world_.AddNode(fmt::format("clients{}", cell), [this, cell, gateway](Node& n) {
-    return std::make_unique<PlayerProgram>(n, stage_, workload_.UsersOf(cell), gateway);
+    return std::make_unique<PlayerProgram>(n, stage_, workload_.UsersOf(cell), gateway,
+                                           options_.devices);
   }));
 }
 
@@ -289,7 +301,9 @@ bool Cluster::AllTold() const {
     if (book.send_id < workload_.messages() || book.send_ack_id < workload_.messages()) {
       return false;
     }
-    if (book.received.size() < workload_.Inbound(user)) return false;
+    for (const Seq place : book.read_up_to) {
+      if (place < workload_.Inbound(user)) return false;
+    }
   }
   return true;
 }

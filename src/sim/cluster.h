@@ -37,6 +37,7 @@ struct ClusterOptions {
   ChaosOptions chaos;
   ClusterLayout layout = ClusterLayout::kCell;
   bool clients_leave = false;
+  int devices = 1;                 // of each user
   std::uint64_t logic_budget = 0;  // bytes, in layout kRole; 0: as every node's
   Nanos trouble = 4 * kSecond;     // how long faults strike
   Nanos patience = 300 * kSecond;  // to come to rest after them

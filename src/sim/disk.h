@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -60,6 +61,8 @@ class SimDisk {
   void FailNextCommit() { fail_next_ = true; }
   // Commits fail with kNoSpace while full.
   void SetFull(bool full) { full_ = full; }
+  // What the disk says when it is asked for its room; nothing: that it cannot be asked.
+  void SetRoom(std::optional<store::DiskRoom> room) { room_ = room; }
   // Syncs and reads take `factor` times as long; 1 is normal.
   void SetSlowness(int factor) { slowness_ = factor; }
 
@@ -86,6 +89,7 @@ class SimDisk {
   std::uint64_t commits_ = 0;
   bool fail_next_ = false;
   bool full_ = false;
+  std::optional<store::DiskRoom> room_;
   int slowness_ = 1;
 };
 
@@ -101,6 +105,7 @@ class SimKv final : public store::Kv {
                          const ScanFn& each) override;
   store::KvError CommitNow(const store::WriteSet& writes) override;
   store::KvStats stats() const override { return stats_; }
+  std::optional<store::DiskRoom> disk() const override { return disk_.room_; }
 
   // The node died: decides what of the commits under way is durable, and forgets the rest.
   void Crash();

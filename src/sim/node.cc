@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kPurpose = 0x6E6F'6465'0000'0000;
 constexpr Nanos kMaxUptime = 1000 * kSecond;
+constexpr Nanos kStopDeadline = 10 * kSecond;
 
 // One draw after the other: in which order arguments are evaluated is the compiler's choice, and a
 // seed is one run whatever compiled it.
@@ -120,6 +121,20 @@ void Node::Crash(CrashMode mode) {
   run_->life->why = "crash";
   crash_mode_ = mode;
   if (!run_->loop.in_turn()) Bury();  // else its loop does, after the current callback
+}
+
+void Node::Stop() {
+  if (!up()) return;
+  Post([this, life = run_->life] {
+    timeline_.In(kStopDeadline, [this, life] {
+      if (life->alive) Crash(CrashMode::kProcess);
+    });
+    // Its program may not go while it says that it is done.
+    const auto end = [this, life] {
+      if (life->alive) run_->loop.Post([this] { Crash(CrashMode::kProcess); });
+    };
+    if (run_->program != nullptr) run_->program->Stop(end);
+  });
 }
 
 void Node::CrashAfter(std::uint64_t steps, CrashMode mode) {

@@ -33,6 +33,8 @@ struct NodeOptions {
 class Program {
  public:
   virtual ~Program() = default;
+  // Asked to end of its own accord; `done` once it has.
+  virtual void Stop(std::function<void()> done) { done(); }
 };
 
 class Node {
@@ -66,6 +68,8 @@ class Node {
   // ---- fate
   void Boot();
   void Crash(CrashMode mode);
+  // Asks the program to stop, as SIGTERM does; kills it if it takes too long.
+  void Stop();
   // Dies between two steps of a turn, `steps` steps from now.
   void CrashAfter(std::uint64_t steps, CrashMode mode);
   // How many times it has booted, and why it last went down.

@@ -20,18 +20,21 @@ constexpr UserId kStranger = 777'777'777;
 constexpr double kMischief = 0.02;  // of a message with some of it
 constexpr double kRepeat = 0.05;    // of a message sent twice
 constexpr double kHangUp = 0.005;   // of a tick
+constexpr double kTakeOver = 0.01;  // of a tick
 constexpr double kReread = 0.1;     // of a connect that reads the inbox from the start
 
 }  // namespace
 
-Player::Player(Node& node, Stage& stage, UserId user, Endpoint gateway)
+Player::Player(Node& node, Stage& stage, UserId user, Endpoint gateway, std::size_t device)
     : node_(node),
       stage_(stage),
       user_(user),
+      device_(device),
       gateway_(std::move(gateway)),
       book_(stage.notebooks[user]),
       rng_(node.context().rng.Next()) {
   book_.user = user;
+  book_.read_up_to.resize(std::max(book_.read_up_to.size(), device + 1));
   Tick();
 }
 
@@ -63,7 +66,11 @@ void Player::Tick() {
     return;
   }
   if (rng_.Chance(kHangUp)) return Reconnect(Between(rng_, 0, kMaxNap));
-  if (stage_.may_send) SendSome();
+  if (rng_.Chance(kTakeOver) && book_.sender != device_) {
+    book_.sender = device_;
+    next_ = book_.send_id + 1;  // whatever the other one has on its way
+  }
+  if (stage_.may_send && book_.sender == device_) SendSome();
 }
 
 void Player::Dial() {
@@ -87,13 +94,15 @@ void Player::Connected(std::unique_ptr<net::WebSocket> socket) {
   welcome_by_ = node_.clock().Monotonic() + kWelcomeTimeout;
   again_.clear();
   ++book_.connects;
+  known_send_id_ = book_.send_id;
+  known_receive_id_ = book_.receive_id;
   wire::ClientFrame frame;
   wire::Connect& connect = *frame.mutable_connect();
   connect.set_user(user_);
   connect.set_receive(true);
-  pushed_ = rng_.Chance(kReread) ? 0 : book_.read_up_to;
+  pushed_ = rng_.Chance(kReread) ? 0 : book_.read_up_to[device_];
   connect.set_after(pushed_);
-  connect.set_device("simulated");
+  connect.set_device(fmt::format("device {}", device_));
   Send(frame);
 }
 
@@ -137,7 +146,7 @@ void Player::SendSome() {
     AddSubmit(frame, n);
     if (rng_.Chance(kRepeat)) AddSubmit(frame, n);
   }
-  if (rng_.Chance(0.2)) frame.set_read_up_to(book_.read_up_to);
+  if (rng_.Chance(0.2)) frame.set_read_up_to(book_.read_up_to[device_]);
   if (frame.ByteSizeLong() > 0) Send(frame);
 }
 
@@ -201,17 +210,17 @@ void Player::OnWelcome(const wire::Welcome& welcome) {
   if (welcome_) return Complain("was welcomed twice");
   if (welcome.user() != user_) return Complain("was welcomed as somebody else");
   // Each was shown, so it was durable, so it is there still.
-  if (c.send_id() < book_.send_id) {
-    return Complain(fmt::format("SendId went back from {} to {}", book_.send_id, c.send_id()));
+  if (c.send_id() < known_send_id_) {
+    return Complain(fmt::format("SendId went back from {} to {}", known_send_id_, c.send_id()));
   }
-  if (c.receive_id() < book_.receive_id) {
+  if (c.receive_id() < known_receive_id_) {
     return Complain(
-        fmt::format("ReceiveId went back from {} to {}", book_.receive_id, c.receive_id()));
+        fmt::format("ReceiveId went back from {} to {}", known_receive_id_, c.receive_id()));
   }
   welcome_ = true;
   window_end_ = welcome.window_end();
   next_ = c.send_id() + 1;
-  book_.receive_id = c.receive_id();
+  book_.receive_id = std::max<Seq>(book_.receive_id, c.receive_id());
   Told(c.send_id(), c.send_ack_id());
 }
 
@@ -268,13 +277,16 @@ void Player::OnPush(const wire::BoxMessage& push) {
     return Complain(fmt::format("push {} was another message before", push.seq()));
   }
   book_.receive_id = std::max<Seq>(book_.receive_id, push.seq());
-  book_.read_up_to = std::max<Seq>(book_.read_up_to, push.seq());
+  Seq& place = book_.read_up_to[device_];
+  place = std::max<Seq>(place, push.seq());
 }
 
 PlayerProgram::PlayerProgram(Node& node, Stage& stage, const std::vector<UserId>& users,
-                             const Endpoint& gateway) {
+                             const Endpoint& gateway, int devices) {
   for (const UserId user : users) {
-    players_.push_back(std::make_unique<Player>(node, stage, user, gateway));
+    for (int device = 0; device < devices; ++device) {
+      players_.push_back(std::make_unique<Player>(node, stage, user, gateway, device));
+    }
   }
 }
 

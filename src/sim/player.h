@@ -1,4 +1,4 @@
-// A simulated user with one device: speaks the frames of proto/client.proto over a WebSocket, and
+// A device of a simulated user: speaks the frames of proto/client.proto over a WebSocket, and
 // follows a client's rules.
 //
 //   - it numbers its messages 1, 2, 3 …, sends them in a somewhat shuffled order within the window,
@@ -8,6 +8,8 @@
 //   - it keeps the highest counter that it was ever told, and its place in the inbox, in a notebook
 //     that survives its crashes, and complains there of whatever must not be: a counter that went
 //     back, a push out of order or with other bytes, a refusal without a reason.
+//
+// One device of a user sends at a time; now and then another one takes over. All of them read.
 //
 // Now and then it does what a good client does not: a message to a stranger or one that is too
 // long, other content under a number that is stored, a number beyond the window or 0. Threads: the
@@ -38,7 +40,8 @@ struct Notebook {
   Seq send_id = 0;
   Seq send_ack_id = 0;
   Seq receive_id = 0;
-  Seq read_up_to = 0;                            // this device's place in the inbox
+  std::vector<Seq> read_up_to;                   // each device's place in the inbox
+  std::size_t sender = 0;                        // the device that sends
   std::vector<std::pair<UserId, Seq>> received;  // by receive id - 1: sender, send id
   std::uint64_t connects = 0;
   std::uint64_t refusals = 0;
@@ -55,7 +58,7 @@ struct Stage {
 
 class Player final : public net::WsHandler {
  public:
-  Player(Node& node, Stage& stage, UserId user, Endpoint gateway);
+  Player(Node& node, Stage& stage, UserId user, Endpoint gateway, std::size_t device);
   ~Player() override;
 
   void OnMessage(bool is_text, std::string_view data) override;
@@ -80,6 +83,7 @@ class Player final : public net::WsHandler {
   Node& node_;
   Stage& stage_;
   const UserId user_;
+  const std::size_t device_;
   const Endpoint gateway_;
   Notebook& book_;
   Rng rng_;
@@ -88,6 +92,8 @@ class Player final : public net::WsHandler {
   bool welcome_ = false;
   Nanos dial_at_ = 0;
   Nanos welcome_by_ = 0;
+  Seq known_send_id_ = 0;  // of the book, when this connection asked for its welcome
+  Seq known_receive_id_ = 0;
   Seq next_ = 1;                // the lowest send id that this connection has not sent
   std::map<Seq, Nanos> again_;  // to be sent again, and when
   Seq window_end_ = 0;
@@ -98,8 +104,8 @@ class Player final : public net::WsHandler {
 // A node full of them.
 class PlayerProgram final : public Program {
  public:
-  PlayerProgram(Node& node, Stage& stage, const std::vector<UserId>& users,
-                const Endpoint& gateway);
+  PlayerProgram(Node& node, Stage& stage, const std::vector<UserId>& users, const Endpoint& gateway,
+                int devices);
 
  private:
   std::vector<std::unique_ptr<Player>> players_;
