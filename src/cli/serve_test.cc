@@ -164,12 +164,13 @@ TEST_F(ServeTest, ConfigCheckFindsWhatDoesNotFitTogether) {
   Program all(folder_.path(),
               {"config", "check", "--file", wrong, "--file", a, "--file", b, "--file", a});
   EXPECT_EQ(all.Wait(kSoon), 2);
+  const std::string told = all.output();
   for (const char* what :
        {"wrong.toml:2:8", "a.toml: is given more than once", "b.toml: gateway.http: 127.0.0.1:9500",
         "b.toml: cell.first: cell 0", "b.toml: store.path: store is the store of"}) {
-    EXPECT_NE(all.output().find(what), std::string::npos) << what << "\n" << all.output();
+    EXPECT_NE(told.find(what), std::string::npos) << what << "\n" << told;
   }
-  EXPECT_EQ(std::count(all.output().begin(), all.output().end(), '\n'), 5) << all.output();
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 5) << told;
   // Processes of one deployment, as they should be: a registry, and cells of two ports each.
   const std::string r =
       file("r.toml", "[cell]\ncells = 4\n[registry]\nlisten = \"127.0.0.1:8089\"\n");
