@@ -85,7 +85,7 @@ void RoleKeys(ConfigSchema& s) {
              ConfigUse::kListens);
   s.Duration("registry.lease", 10 * kSecond, "A service that does not renew is gone after this.",
              kSecond, 600 * kSecond);
-  s.Duration("registry.claim_wait", kSecond,
+  s.Duration("registry.claim_wait", 250 * kMillisecond,
              "How long a process that starts tries to reach the registry to claim its cells; then "
              "it serves, and claims them later.",
              0, 600 * kSecond);
