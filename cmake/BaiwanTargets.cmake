@@ -15,6 +15,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(baiwan_flags INTERFACE -Wno-restrict -Wno-stringop-overflow
     -Wno-array-bounds -Wno-maybe-uninitialized -Wno-stringop-overread)
 endif()
+if(BAIWAN_PLANTED)
+  target_compile_definitions(baiwan_flags INTERFACE BAIWAN_PLANTED)
+endif()
 if(BAIWAN_SANITIZE)
   target_compile_options(baiwan_flags INTERFACE -fsanitize=${BAIWAN_SANITIZE}
     -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
+
 namespace baiwan::cell {
 
 using wire::CommitBatch;
@@ -38,7 +40,7 @@ Logic::~Logic() {
 void Logic::Start() {
   for (const PartitionId partition : table_.PartitionsOf(options_.cell)) {
     store_.ForEachUser(partition, [this](const wire::UserRecord& record) {
-      if (record.pending()) recover_.push_back(record.user);
+      if (record.pending() && !Planted("pending-forgotten")) recover_.push_back(record.user);
     });
   }
   if (!recover_.empty()) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "cell/logic/logic.h"
 
 namespace baiwan::cell {
@@ -17,7 +18,8 @@ constexpr std::uint32_t kAgeLook = 256;    // likewise, with something that wait
 // ---------------------------------------------------------------- who may go
 
 bool Logic::MayDrop(const Resident& r) const {
-  return Idle(r) && !r.told && !r.by_change.is_linked() && !InBatch(r);
+  return Idle(r) && !r.told && (!r.by_change.is_linked() || Planted("evicted-unsaved")) &&
+         !InBatch(r);
 }
 
 bool Logic::InBatch(const Resident& r) const {

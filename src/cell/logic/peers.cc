@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "cell/logic/logic.h"
 
 namespace baiwan::cell {
@@ -307,7 +308,7 @@ void Logic::ReplyFromPeer(CellId from, std::string_view bytes) {
       if (r != nullptr) OnNotice(*r, n);
     });
   }
-  if (batch.consumed() <= p.consumed) return;
+  if (batch.consumed() <= p.consumed || Planted("credit-lost")) return;
   p.consumed = std::min(batch.consumed(), p.sent);
   p.full = false;
 }
@@ -394,6 +395,7 @@ void Logic::PathUp(CellId to, Incarnation peer) {
   p.out.Clear();
   p.out_bytes = 0;
   ClearQueues(to);
+  if (Planted("nothing-offered")) return;
   for (Resident& r : residents_.by_pending) WantOffer(r, to);
 }
 

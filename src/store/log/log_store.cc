@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "base/planted.h"
 #include "store/log/block.h"
 #include "store/log/box_walk.h"
 #include "store/log/keys.h"
@@ -68,6 +69,9 @@ class LogStore final : public Store {
       // Given to the engine all the same, so that commits are called back in order.
       failed_ = true;
       writes = {};
+    }
+    if (Planted("told-before-synced") && refused == StoreError{}) {
+      kv_.Post([told = std::exchange(done, [](StoreError) {})] { told(StoreError{}); });
     }
     kv_.Commit(std::move(writes), [this, alive = std::weak_ptr<void>(alive_), refused, first,
                                    last = next_lsn_ - 1, done = std::move(done)](KvError error) {
@@ -159,7 +163,8 @@ class LogStore final : public Store {
     }
     if (batch.checkpoint() > 0) {
       std::string key = CheckpointKey(stream_);
-      std::string value = MetaValue(key, batch.checkpoint());
+      const Lsn upto = Planted("checkpoint-too-far") ? next_lsn_ - 1 : batch.checkpoint();
+      std::string value = MetaValue(key, upto);
       writes.puts.push_back({Space::kMeta, std::move(key), std::move(value)});
       length_.Checkpoint(batch.checkpoint());
     }
