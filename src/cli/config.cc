@@ -31,6 +31,10 @@ void ProcessKeys(ConfigSchema& s) {
              100 * kMillisecond, 600 * kSecond);
   s.String("link.secret_file", "",
            "File (mode 0600) with the secret that links, and whoever registers, prove to know.");
+  s.Int("link.max_handshakes", 1024,
+        "Connections to a role's port for links that have not proved the secret yet; beyond it the "
+        "oldest make room.",
+        1, 65'536);
 }
 
 void CellKeys(ConfigSchema& s) {
@@ -50,6 +54,14 @@ void RoleKeys(ConfigSchema& s) {
   s.Endpoint("gateway.http", "127.0.0.1:9500", std::string("Where clients connect. ") + port,
              ConfigUse::kListens);
   s.Int("gateway.max_connections", 16'384, "Connections of clients at a time.", 1, 1'000'000);
+  s.Int("gateway.max_handshakes", 4096,
+        "Of these, such as have sent no whole request or WebSocket message yet, and at most half "
+        "of them; beyond it the oldest make room.",
+        1, 1'000'000);
+  s.Duration("gateway.handshake_timeout", 10 * kSecond,
+             "For a request to arrive whole, for a WebSocket message to, and for a WebSocket to "
+             "say whose it is.",
+             100 * kMillisecond, 600 * kSecond);
   s.Int("gateway.max_requests", 8192, "HTTP requests that wait for the logic server.", 1,
         1'000'000);
   s.Int("gateway.max_submits_per_frame", 1024, "Messages in one frame or request.", 1, 65'536);
@@ -222,6 +234,11 @@ cell::HostOptions HostOptionsOf(const Config& config) {
   o.gateway_options.max_submits_per_frame = number("gateway.max_submits_per_frame");
   o.gateway_options.request_timeout = config.duration("gateway.request_timeout");
   o.http_limits.max_connections = number("gateway.max_connections");
+  o.http_limits.max_handshakes = number("gateway.max_handshakes");
+  o.http_limits.head_timeout = config.duration("gateway.handshake_timeout");
+  o.http_limits.websocket.message_timeout = o.http_limits.head_timeout;
+  o.gateway_options.connect_timeout = o.http_limits.head_timeout;
+  o.link_limits.max_handshakes = number("link.max_handshakes");
   o.http_limits.idle_timeout = config.duration("gateway.idle_timeout");
   o.http_limits.websocket.heartbeat = config.duration("gateway.heartbeat");
   cell::LogicOptions& l = o.logic_options;

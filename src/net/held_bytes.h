@@ -1,16 +1,35 @@
 // What one connection holds in memory, charged to the process's budget in coarse steps, so that the
 // data path compares two numbers and rarely touches the shared counters.
 //
-// One thread. Failure: Cover returns false when the budget is exhausted, and charges nothing more.
-// The charge goes back with the object.
+// One thread. Failure: Cover returns false when the budget, or the share, is exhausted, and charges
+// nothing more. The charge goes back with the object.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "base/budget.h"
 
 namespace baiwan::net {
+
+// A part of an account that some may have together, e.g. all who have sent half of something. It
+// outlives whoever holds some of it.
+class Share {
+ public:
+  explicit Share(std::uint64_t limit) : limit_(limit) {}
+  bool Take(std::uint64_t bytes) {
+    if (bytes > limit_ - std::min(used_, limit_)) return false;
+    used_ += bytes;
+    return true;
+  }
+  void TakeAlways(std::uint64_t bytes) { used_ += bytes; }
+  void Give(std::uint64_t bytes) { used_ -= bytes; }
+
+ private:
+  const std::uint64_t limit_;
+  std::uint64_t used_ = 0;
+};
 
 class HeldBytes {
  public:
@@ -20,8 +39,13 @@ class HeldBytes {
   ~HeldBytes() { Clear(); }
 
   void Clear() {
-    if (charged_ > 0) budget_.Release(account_, charged_);
+    if (charged_ > 0) Release(charged_);
     charged_ = 0;
+  }
+  // What is covered from now on counts in a share as well; null: in none. Clears.
+  void CountIn(Share* share) {
+    Clear();
+    share_ = share;
   }
 
   // Small amounts, below one step, are part of what every connection is charged for anyway.
@@ -35,6 +59,7 @@ class HeldBytes {
     if (Cover(bytes)) return;
     const std::size_t target = bytes / kStep * kStep;
     budget_.ChargeAlways(account_, target - charged_);
+    if (share_ != nullptr) share_->TakeAlways(target - charged_);
     charged_ = target;
   }
   std::size_t charged() const { return charged_; }
@@ -44,16 +69,26 @@ class HeldBytes {
 
   bool Move(std::size_t target) {
     if (target < charged_) {
-      budget_.Release(account_, charged_ - target);
-    } else if (!budget_.Charge(account_, target - charged_)) {
-      return false;
+      Release(charged_ - target);
+    } else {
+      const std::size_t more = target - charged_;
+      if (share_ != nullptr && !share_->Take(more)) return false;
+      if (!budget_.Charge(account_, more)) {
+        if (share_ != nullptr) share_->Give(more);
+        return false;
+      }
     }
     charged_ = target;
     return true;
   }
+  void Release(std::size_t bytes) {
+    budget_.Release(account_, bytes);
+    if (share_ != nullptr) share_->Give(bytes);
+  }
 
   Budget& budget_;
   const Account account_;
+  Share* share_ = nullptr;
   std::size_t charged_ = 0;
 };
 

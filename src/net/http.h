@@ -9,7 +9,9 @@
 // connection is closed. Limits: see HttpLimits; connections beyond max_connections, or beyond the
 // memory budget, get 503 with Retry-After and are closed; some of them are kept in reserve for what
 // is vital (HttpService::Vital). Answers that are not taken are charged to the budget's connections
-// account; a large one that does not fit there any more is 503 as well.
+// account; a large one that does not fit there any more is 503 as well. Bodies and messages that
+// are not there whole may have an eighth of that account, together, on connections that have
+// brought nothing whole so far, and a quarter on the others.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +31,10 @@ struct HttpLimits {
   std::size_t max_head = 8 << 10;    // bytes of request line and headers
   std::size_t max_body = 256 << 10;  // bytes
   std::uint32_t max_connections = 16'384;
+  // Of these, connections that have not brought a whole request yet, and WebSockets that have not
+  // brought a whole message: at most so many, and at most half of the connections or a quarter of
+  // their memory. The one that has waited longest makes room for the next.
+  std::uint32_t max_handshakes = 4096;
   Nanos idle_timeout = 300 * kSecond;  // without a request; WebSockets have heartbeats instead
   Nanos head_timeout = 10 * kSecond;   // from the first byte of a request to its last
   WsLimits websocket;

@@ -29,12 +29,14 @@ HttpConnection::HttpConnection(HttpConnections& server, std::unique_ptr<ByteStre
       parser_(server.limits.max_head, server.limits.max_body),
       reserve_(reserve),
       since_(server.now),
+      incomplete_held_(server.node.budget, Account::kConnections),
       held_(server.node.budget, Account::kConnections) {
   StreamLimits limits;
   limits.high_water = kMaxUnsent;
   limits.low_water = kMaxUnsent / 4;
   stream_->SetLimits(limits);
   stream_->SetHandler(this);
+  incomplete_held_.CountIn(server_.incomplete(false));
 }
 
 // ---- reading
@@ -73,7 +75,7 @@ void HttpConnection::Leave(std::size_t bytes) {
   paused_ = true;
   stream_->PauseReading();
   left_ = bytes;
-  held_.CoverAlways(parser_.held_bytes() + stream_->unsent() + left_);
+  CoverHeld();
 }
 
 void HttpConnection::GoOn() {
@@ -90,7 +92,9 @@ std::size_t HttpConnection::TakeRequests(std::string_view data) {
         return used;
       case HttpParseState::kBody:
         if (parser_.TakeContinue()) stream_->Write(kContinue);
-        if (!CoverHeld()) Refuse(kNoMemory);
+        if (!incomplete_held_.Cover(parser_.held_bytes())) {
+          Refuse(kNoMemory, {{"Retry-After", "1"}});
+        }
         return used;
       case HttpParseState::kFailed:
         Refuse(parser_.fault());
@@ -107,7 +111,13 @@ std::size_t HttpConnection::TakeRequests(std::string_view data) {
 bool HttpConnection::Serve() {
   partial_ = false;
   phase_ = Phase::kAnswering;
-  ++requests_;
+  if (++requests_ == 1) {
+    server_.Proved(this);
+    incomplete_held_.CountIn(server_.incomplete(true));
+  } else {
+    incomplete_held_.Clear();
+  }
+  if (parser_.held_bytes() > 0) held_.CoverAlways(parser_.held_bytes() + stream_->unsent());
   ++server_.requests_taken;
   const HttpRequest& request = parser_.request();
   form_.http10 = parser_.http10();
@@ -181,8 +191,9 @@ std::unique_ptr<WebSocket> HttpConnection::Upgrade(WsHandler* handler) {
   return socket;
 }
 
-bool HttpConnection::CoverHeld() {
-  return held_.Cover(parser_.held_bytes() + stream_->unsent() + left_);
+void HttpConnection::CoverHeld() {
+  const std::size_t body = phase_ == Phase::kAnswering ? parser_.held_bytes() : 0;
+  held_.CoverAlways(body + stream_->unsent() + left_);
 }
 
 bool HttpConnection::HasRoomFor(std::size_t answer) {

@@ -22,6 +22,7 @@
 #include "net/http_answer.h"
 #include "net/http_parser.h"
 #include "net/lifetime.h"
+#include "net/newcomers.h"
 #include "net/ws_connection.h"
 
 namespace baiwan::net {
@@ -33,14 +34,26 @@ class HttpConnections : public WsRegistry {
  public:
   HttpConnections(NodeContext& node_context, HttpService& http_service,
                   const HttpLimits& http_limits)
-      : node(node_context), service(http_service), limits(http_limits) {}
+      : node(node_context),
+        service(http_service),
+        limits(http_limits),
+        incomplete_of_newcomers(node.budget.limit(Account::kConnections) / 8),
+        incomplete_of_others(node.budget.limit(Account::kConnections) / 4) {}
 
   virtual void Remove(HttpConnection* connection) = 0;  // destroys it
   virtual void Adopt(WsConnection* socket) = 0;
+  // Its first whole request has come.
+  virtual void Proved(HttpConnection* connection) = 0;
+  using WsRegistry::Proved;
+  Share* incomplete(bool proved) override {
+    return proved ? &incomplete_of_others : &incomplete_of_newcomers;
+  }
 
   NodeContext& node;
   HttpService& service;
   const HttpLimits limits;
+  Share incomplete_of_newcomers;
+  Share incomplete_of_others;
   Nanos now = 0;  // as of the last sweep or accept
   std::uint64_t requests_taken = 0;
   bool stopping = false;  // every answer is a connection's last
@@ -49,7 +62,7 @@ class HttpConnections : public WsRegistry {
   ~HttpConnections() = default;
 };
 
-class HttpConnection final : private StreamHandler, private HttpExchange {
+class HttpConnection final : public Newcomer, private StreamHandler, private HttpExchange {
  public:
   // Bytes of answers that a client may leave unread before its next request has to wait.
   static constexpr std::size_t kMaxUnsent = 1 << 20;
@@ -61,6 +74,7 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   void Refuse(const HttpFault& fault, const Headers& extra = {});
   // Looks at the time: ends what waits for too long. May destroy the connection.
   void Sweep(Nanos slack);
+  void GiveWay() override { server_.Remove(this); }
   // Between two requests, with nothing unsent.
   bool idle() const;
   bool in_reserve() const { return reserve_; }
@@ -85,7 +99,7 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   bool Serve();
   void Incomplete(bool partial);
   void Close();
-  bool CoverHeld();
+  void CoverHeld();
   bool HasRoomFor(std::size_t answer);
   bool Clogged() const;
   void Unclog();
@@ -108,7 +122,8 @@ class HttpConnection final : private StreamHandler, private HttpExchange {
   std::size_t left_ = 0;  // bytes that wait, unused, behind an unanswered request
   WsConnection* upgraded_ = nullptr;
   Lifetime::Token upgraded_alive_;
-  HeldBytes held_;  // an incomplete body, or answers that are not sent
+  HeldBytes incomplete_held_;  // a body that is not there whole
+  HeldBytes held_;             // one that is being answered, and answers that are not sent
   TakingPace pace_;
   Lifetime lifetime_;
 };

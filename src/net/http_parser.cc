@@ -13,7 +13,7 @@ namespace http = boost::beast::http;
 using ErrorCode = beast::error_code;
 using BeastView = beast::string_view;
 
-constexpr std::size_t kKeepCapacity = 64 << 10;  // buffers larger than this are given back
+constexpr std::size_t kKeepCapacity = 8 << 10;  // buffers larger than this are given back
 
 constexpr HttpFault kBadRequest{400, "bad_request", "this is not an HTTP/1.1 request"};
 constexpr HttpFault kBareLineFeed{400, "bad_request", "a line ends in LF without CR"};

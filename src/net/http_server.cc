@@ -12,11 +12,19 @@ namespace {
 constexpr std::uint64_t kConnectionBytes = 8 << 10;
 // Connections for which there is no room: they are told so, or asked something vital.
 constexpr std::size_t kReserve = 64;
+constexpr std::uint64_t kFewestNewcomers = 16;  // however small the limits are
 
 Nanos SweepPeriod(const HttpLimits& limits) {
-  const Nanos shortest =
-      std::min({limits.idle_timeout, limits.head_timeout, limits.websocket.heartbeat});
+  const Nanos shortest = std::min({limits.idle_timeout, limits.head_timeout,
+                                   limits.websocket.heartbeat, limits.websocket.message_timeout});
   return std::clamp<Nanos>(shortest / 8, 10 * kMillisecond, kSecond);
+}
+
+std::size_t MostNewcomers(const HttpLimits& limits, const Budget& budget) {
+  const std::uint64_t in_memory = budget.limit(Account::kConnections) / 4 / kConnectionBytes;
+  return std::max(
+      kFewestNewcomers,
+      std::min<std::uint64_t>({limits.max_handshakes, limits.max_connections / 2, in_memory}));
 }
 
 // A list out of which anything may be taken at any time, also while it is walked over backwards.
@@ -41,7 +49,8 @@ class HttpServerImpl final : public HttpServer, private HttpConnections {
   HttpServerImpl(NodeContext& node_context, HttpService& http_service,
                  const HttpLimits& http_limits)
       : HttpConnections(node_context, http_service, http_limits),
-        period_(SweepPeriod(http_limits)) {}
+        period_(SweepPeriod(http_limits)),
+        newcomers_(MostNewcomers(http_limits, node_context.budget)) {}
 
   ~HttpServerImpl() override {
     node.loop.Cancel(timer_);
@@ -95,9 +104,14 @@ class HttpServerImpl final : public HttpServer, private HttpConnections {
     }
     HttpConnections& shared = *this;
     Insert(connections_, std::make_unique<HttpConnection>(shared, std::move(stream), !room));
-    if (!room) reserve_.push_back(connections_.back().get());
+    HttpConnection& connection = *connections_.back();
+    if (!room) reserve_.push_back(&connection);
     if (timer_ == 0) ArmSweep();
+    if (room) newcomers_.Join(connection);
   }
+
+  void Proved(HttpConnection* connection) override { newcomers_.Leave(*connection); }
+  void Proved(WsConnection* socket) override { newcomers_.Leave(*socket); }
 
   void Remove(HttpConnection* connection) override {
     if (connection->in_reserve()) std::erase(reserve_, connection);
@@ -108,9 +122,11 @@ class HttpServerImpl final : public HttpServer, private HttpConnections {
   void Adopt(WsConnection* socket) override {
     node.budget.ChargeAlways(Account::kConnections, kConnectionBytes);
     Insert(sockets_, socket);
+    newcomers_.Join(*socket);
   }
 
   void Forget(WsConnection* socket) override {
+    newcomers_.Leave(*socket);
     node.budget.Release(Account::kConnections, kConnectionBytes);
     Take(sockets_, socket->registry_index);
   }
@@ -143,6 +159,7 @@ class HttpServerImpl final : public HttpServer, private HttpConnections {
   std::vector<std::unique_ptr<HttpConnection>> connections_;
   std::vector<HttpConnection*> reserve_;  // of these, in the order in which they came
   std::vector<WsConnection*> sockets_;
+  Newcomers newcomers_;  // of both
   TimerId timer_ = 0;
   Lifetime lifetime_;
 };

@@ -338,6 +338,58 @@ TEST_F(HttpServerTest, AnswersWhatIsVitalWhenThereIsNoRoom) {
   EXPECT_FALSE(one.closed);
 }
 
+TEST_F(HttpServerTest, WhoHasAskedNothingMakesRoomForWhoComes) {
+  HttpLimits limits;
+  limits.max_connections = 100;
+  limits.max_handshakes = 20;
+  Start(limits);
+  RawPeer known(world, server->local());
+  known.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world.Settle();
+  std::vector<std::unique_ptr<RawPeer>> silent;
+  for (int i = 0; i < 300; ++i) {
+    silent.push_back(std::make_unique<RawPeer>(world, server->local()));
+    if (i % 2 == 0) silent.back()->Send("GET / HT");  // half of something is nothing
+  }
+  EXPECT_EQ(server->Connections().size(), 21u);
+  EXPECT_TRUE(silent[0]->closed && silent[279]->closed);
+  EXPECT_FALSE(silent[280]->closed || known.closed);
+  EXPECT_THAT(Answer("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(HttpServerBudget, BodiesOfStrangersLeaveRoomForThoseOfOthers) {
+  MemoryWorld world(1, 16 << 20);
+  EchoService service;
+  auto server = HttpServer::Listen(world.node, kAnyPort, service, {});
+  ASSERT_TRUE(server);
+  const std::string half =
+      "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" + std::string(150'000, 'b');
+  const std::string rest(50'000, 'b');
+  RawPeer known(world, (*server)->local());
+  known.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world.Settle();
+  known.Take();
+  std::vector<std::unique_ptr<RawPeer>> strangers;
+  int refused = 0;
+  for (int i = 0; i < 50; ++i) {
+    strangers.push_back(std::make_unique<RawPeer>(world, (*server)->local()));
+    strangers.back()->Send(half);
+    world.Settle();
+    refused += strangers.back()->Take().substr(0, 13) == "HTTP/1.1 503 " ? 1 : 0;
+  }
+  EXPECT_GT(refused, 30);
+  known.Send(half);
+  world.Settle();
+  known.Send(rest);
+  world.Settle();
+  EXPECT_THAT(known.Take(), StartsWith("HTTP/1.1 200 "));
+  world.Advance(30 * kSecond);
+  EXPECT_EQ((*server)->Connections().size(), 1u);
+  strangers.clear();
+  server = NetError::kOther;
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
 TEST(HttpServerBudget, AnswersThatAreNotTakenStayWithinTheirShare) {
   MemoryWorld world(1, 8 << 20);
   EchoService service;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "net/link_connection.h"
+#include "net/newcomers.h"
 
 namespace baiwan::net {
 namespace {
@@ -48,9 +49,10 @@ class DialedLink final : public LinkConnection {
     });
   }
 
-  void Proved() override {
+  bool Proved() override {
     failures_ = 0;
     logged_ = LinkFault{};
+    return true;
   }
 
   // The same fault again and again is one line.
@@ -67,7 +69,7 @@ class DialedLink final : public LinkConnection {
 
 class AcceptedLinks;
 
-class AcceptedLink final : public LinkConnection {
+class AcceptedLink final : public LinkConnection, public Newcomer {
  public:
   AcceptedLink(NodeContext& node, AcceptedLinks& links, const LinkSettings& settings,
                LinkHandler* handler, std::unique_ptr<ByteStream> stream)
@@ -78,11 +80,13 @@ class AcceptedLink final : public LinkConnection {
   }
 
   const Endpoint& peer() const override { return peer_; }
+  void GiveWay() override { Down(NetError::kOther); }
 
   std::size_t index = 0;  // in AcceptedLinks
 
  private:
   void Ended() override;
+  bool Proved() override;
   bool MayLog(LinkFault fault) override;
 
   AcceptedLinks& links_;
@@ -93,7 +97,11 @@ class AcceptedLinks final : public LinkListener {
  public:
   AcceptedLinks(NodeContext& node, LinkSettings settings, LinkHandler* handler,
                 std::uint32_t max_links)
-      : node_(node), settings_(std::move(settings)), handler_(handler), max_links_(max_links) {}
+      : node_(node),
+        settings_(std::move(settings)),
+        handler_(handler),
+        max_links_(max_links),
+        handshakes_(settings_.limits.max_handshakes) {}
 
   Result<bool, NetError> Listen(const Endpoint& at) {
     auto listener = node_.transport.Listen(
@@ -115,6 +123,14 @@ class AcceptedLinks final : public LinkListener {
     links_.pop_back();
   }
 
+  bool Proved(AcceptedLink* link) {
+    handshakes_.Leave(*link);
+    if (links_.size() - handshakes_.size() <= max_links_) return true;
+    if (MayLog())
+      node_.log.Warn("link from {}: {} links are enough", link->peer().ToString(), max_links_);
+    return false;
+  }
+
   // Strangers may knock as often as they like, and get one line a second at most.
   bool MayLog() {
     const Nanos now = node_.clock.Monotonic();
@@ -126,14 +142,13 @@ class AcceptedLinks final : public LinkListener {
 
  private:
   void Accept(std::unique_ptr<ByteStream> stream) {
-    if (links_.size() >= max_links_) {
-      if (MayLog())
-        node_.log.Warn("link from {}: {} links are enough", stream->peer().ToString(), max_links_);
-      return;
-    }
     links_.push_back(
         std::make_unique<AcceptedLink>(node_, *this, settings_, handler_, std::move(stream)));
     links_.back()->index = links_.size() - 1;
+    if (!handshakes_.Join(*links_.back()) && MayLog()) {
+      node_.log.Warn("more than {} link handshakes at a time: the oldest are ended",
+                     settings_.limits.max_handshakes);
+    }
   }
 
   NodeContext& node_;
@@ -143,10 +158,12 @@ class AcceptedLinks final : public LinkListener {
   bool logged_ = false;
   Nanos last_line_ = 0;
   std::unique_ptr<Listener> listener_;
+  Newcomers handshakes_;
   std::vector<std::unique_ptr<AcceptedLink>> links_;
 };
 
 void AcceptedLink::Ended() { links_.Remove(this); }
+bool AcceptedLink::Proved() { return links_.Proved(this); }
 bool AcceptedLink::MayLog(LinkFault) { return links_.MayLog(); }
 
 }  // namespace

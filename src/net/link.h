@@ -36,6 +36,9 @@ struct LinkLimits {
   Nanos backoff_first = 50 * kMillisecond;
   Nanos backoff_max = 2 * kSecond;
   Nanos handshake_timeout = 5 * kSecond;
+  // Accepted connections whose handshake is under way; the one that has waited longest makes room
+  // for the next. Links that are up are counted apart.
+  std::uint32_t max_handshakes = 1024;
   // Null: the system's random bytes. A simulation, which has to repeat itself, brings its own.
   LinkNonceFn nonce = nullptr;
 };

@@ -87,6 +87,7 @@ bool LinkConnection::TakeHandshake() {
 }
 
 void LinkConnection::GoUp() {
+  if (!Proved()) return Down(NetError::kOther);
   phase_ = Phase::kUp;
   was_up_ = true;
   peer_identity_ = handshake_->peer();
@@ -95,7 +96,6 @@ void LinkConnection::GoUp() {
   silent_ = 0;
   spoke_ = true;
   SetTimer(settings_.limits.heartbeat, &LinkConnection::Heartbeat);
-  Proved();
   handler_->OnLinkUp(*this, peer_identity_);
 }
 

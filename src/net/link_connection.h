@@ -49,10 +49,12 @@ class LinkConnection : public Link, private StreamHandler {
   void Begin(std::unique_ptr<ByteStream> stream);
   // The connection is over, and the handler has been told. May destroy the object.
   virtual void Ended() = 0;
-  // Both sides have proved themselves; before the handler is told.
-  virtual void Proved() {}
+  // Both sides have proved themselves; before the handler is told. False: there is no room for
+  // another link.
+  virtual bool Proved() { return true; }
   // Whether a line about this fault goes to the log.
   virtual bool MayLog(LinkFault fault) = 0;
+  void Down(NetError error);
 
   NodeContext& node_;
   const LinkSettings& settings_;
@@ -73,7 +75,6 @@ class LinkConnection : public Link, private StreamHandler {
   void Break(LinkFault fault, bool told_by_peer);
   void BeginClosing();
   void EndLater(NetError error);
-  void Down(NetError error);
   void SetTimer(Nanos delay, void (LinkConnection::*then)());
   void HandshakeTimedOut() { Break(LinkFault::kTimeout, false); }
   void CloseTimedOut() { Down(NetError::kTimeout); }

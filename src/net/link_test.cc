@@ -199,6 +199,25 @@ TEST_F(LinkPeerTest, ASilentOrSlowHandshakeIsEnded) {
   EXPECT_TRUE(silent.closed && slow.closed);
 }
 
+TEST_F(LinkPeerTest, HalfDoneHandshakesKeepNobodyOut) {
+  limits.max_handshakes = 8;
+  Listen(kSecret, 2);
+  Dial();
+  std::vector<std::unique_ptr<RawPeer>> silent;
+  for (int i = 0; i < 50; ++i) {
+    silent.push_back(std::make_unique<RawPeer>(world, at));
+    if (i % 2 == 0) silent.back()->Send(Frame(kLinkHelloType, HelloWithVersion(1)));
+    world.Settle();
+  }
+  for (std::size_t i = 0; i < silent.size(); ++i) EXPECT_EQ(silent[i]->closed, i < 42) << i;
+  EXPECT_TRUE(link->up()) << "who has proved himself is not counted with them";
+  Recorder second;
+  const auto b = DialLink(world.node, at, kRelay, kSecret, &second, limits);
+  world.Settle();
+  EXPECT_TRUE(b->up());
+  EXPECT_EQ(world.log.lines.size(), 1u) << "one line for all of them";
+}
+
 TEST_F(LinkPeerTest, ADialerGivesUpOnAPeerThatDoesNotSpeak) {
   std::vector<std::unique_ptr<ByteStream>> streams;
   struct Sink final : StreamHandler {

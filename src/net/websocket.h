@@ -4,7 +4,7 @@
 // fragments together, unmasks in place, answers pings by itself, and holds peers to the RFC: a
 // client's frames must be masked, a server's must not; no reserved bits or opcodes; control frames
 // at most 125 bytes and whole; text must be UTF-8; the close handshake. What breaks a rule or a
-// limit is closed with 1002, 1003, 1007 or 1009. No extensions are negotiated.
+// limit is closed with 1002, 1003, 1007, 1008 or 1009. No extensions are negotiated.
 //
 // Threads: the loop of the NodeContext.
 #pragma once
@@ -24,6 +24,7 @@ struct WsLimits {
   std::size_t max_unsent = 1 << 20;   // bytes; a reader slower than this is closed with 1013
   Nanos heartbeat = 240 * kSecond;    // a ping after this long without a byte from the peer, and
                                       // the end after twice as long; AWS drops idle ones at 350 s
+  Nanos message_timeout = 10 * kSecond;  // from the first byte of a message or frame to its last
 };
 
 class WsHandler {

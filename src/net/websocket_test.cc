@@ -308,6 +308,122 @@ TEST_F(WebSocketTest, MessagesBeyondTheBudgetEndTheConnection) {
   EXPECT_EQ(accepted().code, 1013);
 }
 
+TEST_F(WebSocketTest, AMessageOrFrameThatDoesNotComeToItsEndIsEndedInTime) {
+  Start();
+  const std::string ping = Masked(0x89, "p");
+  struct Slow {
+    std::string first;  // what begins
+    std::string more;   // every second
+  };
+  for (const Slow& slow :
+       {Slow{Masked(0x02, "a"), Masked(0x00, "a")}, Slow{Masked(0x02, "a"), ""},
+        Slow{Masked(0x02, ""), ping}, Slow{Masked(0x82, std::string(100, 'x')).substr(0, 20), "x"},
+        Slow{Masked(0x82, "x").substr(0, 1), ""}}) {
+    RawPeer peer(world, server->local());
+    peer.Send(kUpgrade + Masked(0x82, "whole"));
+    world.Settle();
+    ASSERT_EQ(accepted().messages.size(), 1u);
+    peer.Send(slow.first);
+    world.Advance(kSecond);
+    for (int second = 0; second < 8; ++second) {
+      peer.Send(slow.more);
+      world.Advance(kSecond);
+    }
+    EXPECT_EQ(accepted().code, 0);
+    world.Advance(4 * kSecond);
+    EXPECT_EQ(accepted().code, 1008);
+  }
+  service.sockets.clear();
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
+TEST_F(WebSocketTest, WhoeverSendsManyMessagesInPiecesIsNotTakenForSlow) {
+  Start();
+  RawPeer peer(world, server->local());
+  peer.Send(kUpgrade);
+  world.Settle();
+  // Whenever somebody looks, half of a message is there; it is another one each time.
+  for (int i = 0; i < 60; ++i) {
+    peer.Send(Masked(0x02, "a"));
+    world.Advance(kSecond / 2);
+    peer.Send(Masked(0x80, "b") + Masked(0x02, "c"));
+    world.Advance(kSecond / 2);
+    peer.Send(Masked(0x80, "d"));
+  }
+  world.Settle();
+  EXPECT_EQ(accepted().code, 0);
+  EXPECT_EQ(accepted().messages.size(), 120u);
+}
+
+// Fragments of those who have said nothing yet fill their share, and nothing else.
+TEST(WebSocketShare, FragmentsOfStrangersLeaveRoomForOthers) {
+  MemoryWorld world(1, 64 << 20);
+  UpgradingService service;
+  auto server = HttpServer::Listen(world.node, {"127.0.0.1", 0}, service, {});
+  ASSERT_TRUE(server);
+  RawPeer known(world, (*server)->local());
+  known.Send(kUpgrade + Masked(0x82, "whole"));
+  world.Settle();
+  Recorder& honest = *service.sockets.front();
+  const std::string fragment(60'000, 'x');
+  std::vector<std::unique_ptr<RawPeer>> strangers;
+  for (int i = 0; i < 100; ++i) {
+    strangers.push_back(std::make_unique<RawPeer>(world, (*server)->local()));
+    strangers.back()->Send(kUpgrade + Masked(0x02, fragment));
+    for (int k = 0; k < 8; ++k) strangers.back()->Send(Masked(0x00, fragment));
+    world.Settle();
+  }
+  EXPECT_LT(world.budget.used(Account::kConnections), std::uint64_t{6} << 20);
+  EXPECT_EQ(service.sockets.back()->code, 1013);
+  known.Send(Masked(0x02, fragment) + Masked(0x00, fragment));
+  world.Settle();
+  known.Send(Masked(0x80, fragment));
+  world.Settle();
+  EXPECT_EQ(honest.messages.size(), 2u);
+  RawPeer newcomer(world, (*server)->local());
+  newcomer.Send(kUpgrade + Masked(0x82, "me"));
+  world.Settle();
+  EXPECT_EQ(service.sockets.back()->messages.size(), 1u);
+  // The share is free again when its time is over.
+  world.Advance(12 * kSecond);
+  RawPeer large(world, (*server)->local());
+  large.Send(kUpgrade + Masked(0x02, fragment));
+  world.Settle();
+  large.Send(Masked(0x80, fragment));
+  world.Settle();
+  EXPECT_EQ(service.sockets.back()->messages.size(), 1u);
+  service.sockets.clear();
+  server = NetError::kOther;
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
+TEST_F(WebSocketTest, ASilentOneMakesRoomAndOneThatHasSpokenDoesNot) {
+  HttpLimits limits;
+  limits.max_handshakes = 20;
+  Start(limits);
+  RawPeer known(world, server->local());
+  known.Send(kUpgrade + Masked(0x82, "whole"));
+  world.Settle();
+  std::vector<std::unique_ptr<RawPeer>> silent;
+  for (int i = 0; i < 30; ++i) {
+    silent.push_back(std::make_unique<RawPeer>(world, server->local()));
+    silent.back()->Send(kUpgrade);
+    world.Settle();
+  }
+  EXPECT_EQ(service.sockets[0]->code, 0);
+  for (std::size_t i = 1; i <= 10; ++i) EXPECT_EQ(service.sockets[i]->code, 1013) << i;
+  for (std::size_t i = 11; i <= 30; ++i) EXPECT_EQ(service.sockets[i]->code, 0) << i;
+  // Those that have gone, but are not destroyed yet, take no place.
+  silent.clear();
+  world.Settle();
+  for (int i = 0; i < 20; ++i) {
+    silent.push_back(std::make_unique<RawPeer>(world, server->local()));
+    silent.back()->Send(kUpgrade);
+    world.Settle();
+  }
+  for (std::size_t i = 31; i <= 50; ++i) EXPECT_EQ(service.sockets[i]->code, 0) << i;
+}
+
 TEST_F(WebSocketTest, SurvivesRandomFrames) {
   Start();
   for (int round = 0; round < 300; ++round) {

@@ -8,7 +8,7 @@
 namespace baiwan::net {
 namespace {
 
-constexpr std::size_t kKeepCapacity = 64 << 10;  // a larger buffer is given back after its message
+constexpr std::size_t kKeepCapacity = 8 << 10;  // a larger buffer is given back after its message
 
 bool IsControl(WsOpcode opcode) { return (static_cast<std::uint8_t>(opcode) & 8) != 0; }
 

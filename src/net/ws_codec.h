@@ -31,6 +31,7 @@ inline constexpr std::uint16_t kWsUnsupportedData = 1003;
 inline constexpr std::uint16_t kWsNoCode = 1005;    // never sent
 inline constexpr std::uint16_t kWsAbnormal = 1006;  // never sent
 inline constexpr std::uint16_t kWsInvalidData = 1007;
+inline constexpr std::uint16_t kWsPolicy = 1008;
 inline constexpr std::uint16_t kWsTooBig = 1009;
 inline constexpr std::uint16_t kWsTryAgainLater = 1013;
 
@@ -55,6 +56,7 @@ class WsDecoder {
   // kClose: the peer's code, or kWsNoCode; kFailed: the code to answer with.
   std::uint16_t code() const { return code_; }
   std::size_t held_bytes() const { return message_.capacity(); }
+  bool in_message() const { return in_message_; }  // fragments have come, and the last has not
 
  private:
   struct Frame;

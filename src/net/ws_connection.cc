@@ -23,6 +23,7 @@ WsConnection::WsConnection(NodeContext& node, std::unique_ptr<ByteStream> stream
   stream_limits.low_water = limits.max_unsent / 8;
   stream_->SetLimits(stream_limits);
   stream_->SetHandler(this);
+  if (registry_ != nullptr) unread_held_.CountIn(registry_->incomplete(false));
 }
 
 WsConnection::~WsConnection() {
@@ -32,10 +33,12 @@ WsConnection::~WsConnection() {
 }
 
 void WsConnection::PauseReading() {
+  paused_ = true;
   if (stream_) stream_->PauseReading();
 }
 
 void WsConnection::ResumeReading() {
+  paused_ = false;
   if (stream_) stream_->ResumeReading();
 }
 
@@ -56,6 +59,7 @@ std::size_t WsConnection::OnData(std::string_view data) {
   }
   if (state_ != State::kOpen && state_ != State::kClosing) return data.size();
   const auto left = static_cast<std::size_t>(end - at);
+  incomplete_ = left > 0 || decoder_.in_message();
   if (!unread_held_.Cover(left + decoder_.held_bytes())) Fail(kWsTryAgainLater, "out of memory");
   return data.size() - left;
 }
@@ -70,16 +74,18 @@ bool WsConnection::TakeFrames(char** at, char* end, bool* any) {
       case WsDecoder::Event::kMessage:
         if (state_ != State::kOpen) break;
         *any = true;
-        ++messages_in_;
+        TookMessage();
         handler_->OnMessage(decoder_.is_text(), decoder_.data());
         if (!*alive) return false;
         break;
       case WsDecoder::Event::kPing:
+        if (!decoder_.in_message()) ++completed_;
         if (state_ != State::kOpen) break;
         Append(WsOpcode::kPong, decoder_.data());
         CheckUnsent();
         break;
       case WsDecoder::Event::kPong:
+        if (!decoder_.in_message()) ++completed_;
         break;
       case WsDecoder::Event::kClose:
         OnPeerClose(decoder_.code(), decoder_.data());
@@ -90,6 +96,13 @@ bool WsConnection::TakeFrames(char** at, char* end, bool* any) {
     }
   }
   return true;
+}
+
+void WsConnection::TookMessage() {
+  ++completed_;
+  if (++messages_in_ > 1 || registry_ == nullptr) return;
+  unread_held_.CountIn(registry_->incomplete(true));
+  registry_->Proved(this);
 }
 
 void WsConnection::OnPeerClose(std::uint16_t code, std::string_view reason) {
@@ -174,14 +187,17 @@ void WsConnection::Gone() {
   state_ = State::kGone;
   stream_.reset();
   unsent_held_.Clear();
-  unread_held_.Clear();
+  unread_held_.CountIn(nullptr);
   if (registry_ != nullptr) std::exchange(registry_, nullptr)->Forget(this);
   // Whatever the handler does now, `this` is not touched again.
   handler_->OnClosed(close_code_ != 0 ? close_code_ : kWsAbnormal, std::string(close_reason_));
 }
 
+void WsConnection::GiveWay() { Fail(kWsTryAgainLater, "others need the place of a silent one"); }
+
 void WsConnection::Orphan() {
   registry_ = nullptr;
+  unread_held_.CountIn(nullptr);
   if (state_ == State::kGone) return;
   stream_.reset();
   state_ = State::kEnded;
@@ -199,6 +215,18 @@ void WsConnection::TickByItself() {
   });
 }
 
+// Ticks alone look at the time: the data path only counts. What is incomplete is still the same if
+// nothing was completed in between.
+bool WsConnection::TooSlowToArrive(Nanos now) {
+  if (!incomplete_ || paused_) {
+    incomplete_since_ = 0;
+  } else if (incomplete_since_ == 0 || begun_after_ != completed_) {
+    begun_after_ = completed_;
+    incomplete_since_ = now;
+  }
+  return incomplete_since_ != 0 && now - incomplete_since_ >= limits_.message_timeout;
+}
+
 void WsConnection::Tick(Nanos now) {
   if (state_ != State::kOpen) return;
   if (unsent_held_.charged() > 0) unsent_held_.Cover(stream_->unsent());
@@ -206,6 +234,7 @@ void WsConnection::Tick(Nanos now) {
     Note(kWsTryAgainLater, "reading too slowly");
     return Gone();
   }
+  if (TooSlowToArrive(now)) return Fail(kWsPolicy, "a message took too long to arrive");
   if (std::exchange(heard_, false)) {
     quiet_since_ = now;
     pinged_ = false;

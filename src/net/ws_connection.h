@@ -5,9 +5,9 @@
 //     └──the peer's close frame────────────────────────────────────────►┘
 //
 // Closing and ended last at most kCloseTimeout. What arrives after a close frame was sent is
-// dropped. A server ticks all of its connections from one timer (Tick); a client's connection,
-// which has nobody to do that, has a timer of its own (TickByItself) that fires four times a
-// heartbeat.
+// dropped. A message or frame that is not complete in time ends the connection with 1008. A server
+// ticks all of its connections from one timer (Tick); a client's connection, which has nobody to do
+// that, has a timer of its own (TickByItself) that fires four times a heartbeat.
 //
 // Threads: the loop's. Failure: see WsHandler::OnClosed. Every callback may destroy the object.
 #pragma once
@@ -21,6 +21,7 @@
 #include "base/rng.h"
 #include "net/held_bytes.h"
 #include "net/lifetime.h"
+#include "net/newcomers.h"
 #include "net/websocket.h"
 #include "net/ws_codec.h"
 
@@ -32,12 +33,16 @@ class WsConnection;
 class WsRegistry {
  public:
   virtual void Forget(WsConnection* socket) = 0;
+  // Its first whole message has come.
+  virtual void Proved(WsConnection* socket) = 0;
+  // For messages that are not there whole, of those who have sent one before or have not.
+  virtual Share* incomplete(bool proved) = 0;
 
  protected:
   ~WsRegistry() = default;
 };
 
-class WsConnection final : public WebSocket, private StreamHandler {
+class WsConnection final : public WebSocket, public Newcomer, private StreamHandler {
  public:
   static constexpr Nanos kCloseTimeout = 5 * kSecond;
 
@@ -56,14 +61,15 @@ class WsConnection final : public WebSocket, private StreamHandler {
   void ResumeReading() override;
   const Endpoint& peer() const override { return peer_; }
 
-  // Sends a ping if nothing came for a heartbeat, and ends the connection after two. `now` may be
-  // coarse but never goes back.
+  // Sends a ping if nothing came for a heartbeat, ends the connection after two, and one whose
+  // message does not come to its end. `now` may be coarse but never goes back.
   void Tick(Nanos now);
   void TickByItself();
   // What came behind the handshake in one read. Returns how many bytes it used.
   std::size_t Feed(std::string_view data) { return OnData(data); }
   // Ends the connection now; the handler is told in a later turn. The registry is not.
   void Orphan();
+  void GiveWay() override;
   std::uint64_t bytes_in() const { return stream_ ? stream_->bytes_in() : 0; }
   std::uint64_t bytes_out() const { return stream_ ? stream_->bytes_out() : 0; }
   std::uint64_t messages_in() const { return messages_in_; }
@@ -79,6 +85,8 @@ class WsConnection final : public WebSocket, private StreamHandler {
   void OnClosed(NetError error) override;
 
   bool TakeFrames(char** at, char* end, bool* any);
+  void TookMessage();
+  bool TooSlowToArrive(Nanos now);
   void Send(WsOpcode opcode, std::string_view data);
   void Append(WsOpcode opcode, std::string_view data);
   void CheckUnsent();
@@ -106,7 +114,12 @@ class WsConnection final : public WebSocket, private StreamHandler {
   TimerId close_timer_ = 0;
   TimerId tick_timer_ = 0;
   std::uint64_t messages_in_ = 0;
-  std::uint16_t close_code_ = 0;  // of the first close frame either way; 0: none yet
+  bool paused_ = false;
+  bool incomplete_ = false;        // part of a message or frame is there
+  std::uint64_t completed_ = 0;    // messages, and control frames between them
+  std::uint64_t begun_after_ = 0;  // completed_ when the tick first saw what is incomplete …
+  Nanos incomplete_since_ = 0;     // … and when that was; 0: it saw nothing
+  std::uint16_t close_code_ = 0;   // of the first close frame either way; 0: none yet
   std::string close_reason_;
   HeldBytes unsent_held_;
   HeldBytes unread_held_;

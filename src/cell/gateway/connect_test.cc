@@ -61,6 +61,18 @@ TEST_P(ConnectTest, TheWelcomeSaysWhereAUserStands) {
   EXPECT_EQ(receiver->welcome->counters().receive_id(), 7u);
 }
 
+TEST_P(ConnectTest, WhoDoesNotSayWhoHeIsHasToGo) {
+  CellsOptions options;
+  options.gateway.connect_timeout = 200 * kMillisecond;
+  Start(options, {{1, 2}});
+  auto known = Connect(1);
+  Device silent(*cells, cells->gateway(0));
+  ASSERT_TRUE(silent.open());
+  ASSERT_TRUE(cells->RunUntil([&] { return silent.closed_.has_value(); }));
+  EXPECT_EQ(*silent.closed_, 1008);
+  EXPECT_TRUE(known->open());
+}
+
 TEST_P(ConnectTest, AcknowledgementsAreCumulative) {
   Start({}, {{1, 2}, {1, 3}});
   auto device = Connect(1);

@@ -218,7 +218,9 @@ void Gateway::Sweep() {
   const Nanos now = node_.clock.Monotonic();
   for (std::uint32_t i = 0; i < entries_.size(); ++i) {
     Entry& entry = *entries_[i];
-    if (entry.kind == Kind::kFree || entry.kind == Kind::kWebSocket || entry.deadline > now) {
+    if (entry.kind == Kind::kFree || entry.deadline > now) continue;
+    if (entry.kind == Kind::kWebSocket) {
+      if (entry.user == 0) entry.socket->Close(1008, "connect took too long to come");
       continue;
     }
     ++counters_.timeouts;
@@ -286,6 +288,7 @@ void Gateway::ServeConnect(net::HttpExchange& exchange, const PathVars&) {
   SessionId id = 0;
   Entry& entry = NewEntry(Kind::kWebSocket, &id);
   entry.user = 0;
+  entry.deadline = node_.clock.Monotonic() + options_.connect_timeout;
   entry.socket = std::make_unique<Socket>(*this, id, format == "json");
   std::unique_ptr<net::WebSocket> socket = exchange.Upgrade(entry.socket.get());
   if (socket == nullptr) {

@@ -32,6 +32,7 @@ struct GatewayOptions {
   std::uint32_t max_requests = 8192;  // HTTP requests that wait for the logic server
   std::uint32_t max_submits_per_frame = 1024;
   Nanos request_timeout = 5 * kSecond;
+  Nanos connect_timeout = 10 * kSecond;     // until a WebSocket has said whose it is
   std::size_t push_high_water = 512 << 10;  // unsent bytes at which pushes stop
   AdmissionOptions admission;
 };
