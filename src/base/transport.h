@@ -58,6 +58,9 @@ class StreamHandler {
   virtual std::size_t OnData(std::string_view data) = 0;
   // unsent() had passed StreamLimits::high_water and is now below low_water.
   virtual void OnWritable() {}
+  // The other side sends nothing more, but may still read. True: something is still to be said to
+  // it, and CloseAfterFlush will be called when it is. False: the stream ends, with what is unsent.
+  virtual bool OnEndOfInput() { return false; }
   virtual void OnClosed(NetError error) = 0;
 };
 

@@ -162,16 +162,23 @@ void Connection::RunReady() {
     if (std::exchange(redeliver_, false) && !unread_.empty()) {
       OfferUnread();
       if (state_ == State::kOpen && ended_) core_->MarkReady(*this);
-    } else if (ended_) {
-      // In good order: what is unsent still goes out, as far as the other side takes it.
-      if (end_ == NetError::kEof && output_.unsent() > 0) {
-        BeginDraining();
-      } else {
-        Close(end_);
-      }
+    } else if (ended_ && !answering_) {
+      EndOfInput();
     }
   }
   if (readable && WantsRead()) core_->Read(*this);
+}
+
+// In good order: what is unsent still goes out, as far as the other side takes it.
+void Connection::EndOfInput() {
+  if (end_ != NetError::kEof) return Close(end_);
+  answering_ = handler_ != nullptr && handler_->OnEndOfInput();
+  if (answering_ || state_ != State::kOpen) return;
+  if (output_.unsent() > 0) {
+    BeginDraining();
+  } else {
+    Close(end_);
+  }
 }
 
 std::string_view Connection::NextToSend() {

@@ -2,6 +2,7 @@
 //
 //   open ──CloseAfterFlush──► draining ──all sent──► lingering ──the other side closed──► closed
 //     └──the other side closed──► draining ──all sent──► closed;  any state ──error──► closed
+//                  └──the handler has still to answer: open, until it calls CloseAfterFlush
 //
 // Draining: what is unsent still goes out, for at most flush_timeout; what comes in is dropped.
 // Lingering: our half is closed and the handler has been told; the descriptor stays open for at
@@ -71,6 +72,7 @@ class Connection final : public IoObject {
   void CheckUnread();
   void BeginDraining();
   void Drained();
+  void EndOfInput();
   void SetDeadline(Nanos delay);
   void Tell(NetError error);
   void NoteLevel();
@@ -78,6 +80,7 @@ class Connection final : public IoObject {
   State state_ = State::kOpen;
   bool paused_ = false;
   bool redeliver_ = false;                // the rest is to be offered again without new bytes
+  bool answering_ = false;                // the handler has still to answer after that
   bool ended_ = false;                    // nothing more can be read …
   bool send_failed_ = false;              // … or sent
   bool above_high_ = false;               // unsent() has passed high_water

@@ -91,7 +91,8 @@ class HttpService {
  public:
   virtual ~HttpService() = default;
   virtual void OnRequest(HttpExchange& exchange) = 0;
-  // The client went away before it was answered; the exchange is gone afterwards.
+  // The client went away before it was answered; the exchange is gone afterwards. One that only
+  // sends nothing more (a half-closed connection) still gets its answer.
   virtual void OnAbandoned(HttpExchange& exchange) = 0;
   // Whether GET `path` is answered, at once and in few bytes, also when there is no room for
   // others.

@@ -237,6 +237,16 @@ void HttpConnection::Close() {
   stream_->CloseAfterFlush();
 }
 
+// Whoever has said all of what he wants still waits for the answer. Whether he has gone instead is
+// found out by sending it. Half of a WebSocket is nothing.
+bool HttpConnection::OnEndOfInput() {
+  if (phase_ != Phase::kAnswering || parser_.request().wants_websocket) return false;
+  ended_ = true;
+  form_.keep_alive = false;
+  since_ = server_.now;
+  return true;
+}
+
 void HttpConnection::OnClosed(NetError) {
   const auto alive = lifetime_.token();
   if (phase_ == Phase::kAnswering) {
@@ -269,6 +279,8 @@ void HttpConnection::Sweep(Nanos slack) {
       if (waited >= kMaxClosing) server_.Remove(this);
       return;
     case Phase::kAnswering:
+      if (ended_ && waited >= server_.limits.idle_timeout) OnClosed(NetError::kTimeout);
+      return;
     case Phase::kUpgraded:
       return;
   }

@@ -87,6 +87,7 @@ class HttpConnection final : public Newcomer, private StreamHandler, private Htt
 
   std::size_t OnData(std::string_view data) override;
   void OnWritable() override;
+  bool OnEndOfInput() override;
   void OnClosed(NetError error) override;
 
   const HttpRequest& request() const override { return parser_.request(); }
@@ -115,6 +116,7 @@ class HttpConnection final : public Newcomer, private StreamHandler, private Htt
   bool in_service_ = false;  // in OnRequest
   bool partial_ = false;     // a request has begun to arrive
   bool paused_ = false;
+  bool ended_ = false;  // the client sends nothing more, and has not closed the other way
   const bool reserve_;
   AnswerForm form_;  // of the answer to come
   Nanos since_ = 0;  // in this phase, or since the first byte of a request

@@ -168,9 +168,63 @@ TEST_F(HttpServerTest, TellsTheServiceOfAClientThatLeft) {
   peer->Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   world.Settle();
   EXPECT_TRUE(service.abandoned.empty());
-  peer.reset();
+  world.transport.BreakAll();
   world.Settle();
   EXPECT_THAT(service.abandoned, ElementsAre(42u));
+  EXPECT_TRUE(server->Connections().empty());
+}
+
+TEST_F(HttpServerTest, AHalfClosedClientStillGetsItsAnswersAndThenTheEnd) {
+  Start();
+  std::vector<HttpExchange*> waiting;
+  service.on_request = [&](HttpExchange& exchange) { waiting.push_back(&exchange); };
+  RawPeer peer(world, server->local());
+  peer.Send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HT");
+  world.Settle();
+  peer.EndOutput();
+  world.Advance(60 * kSecond);
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_EQ(waiting.size(), i + 1);
+    EXPECT_FALSE(peer.closed);
+    waiting[i]->Reply(200, "", "answer " + std::to_string(i));
+    world.Settle();
+    EXPECT_THAT(peer.Take(), EndsWith("answer " + std::to_string(i)));
+  }
+  EXPECT_TRUE(peer.closed) << "with what is half there";
+  EXPECT_TRUE(service.abandoned.empty());
+  EXPECT_TRUE(server->Connections().empty());
+}
+
+TEST_F(HttpServerTest, ALastAnswerToAHalfClosedClientSaysThatItIsTheLast) {
+  Start();
+  HttpExchange* waiting = nullptr;
+  service.on_request = [&](HttpExchange& exchange) { waiting = &exchange; };
+  RawPeer peer(world, server->local());
+  peer.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+  world.Settle();
+  peer.EndOutput();
+  world.Settle();
+  waiting->Reply(201, "", "stored");
+  world.Settle();
+  const std::string answer = peer.Take();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 201 "));
+  EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(peer.closed);
+}
+
+TEST_F(HttpServerTest, AnAnswerThatNeverComesDoesNotHoldAHalfClosedClientForEver) {
+  HttpLimits limits;
+  limits.idle_timeout = 60 * kSecond;
+  Start(limits);
+  service.on_request = [&](HttpExchange& exchange) { exchange.set_context(7); };
+  RawPeer peer(world, server->local());
+  peer.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world.Settle();
+  peer.EndOutput();
+  world.Advance(50 * kSecond);
+  EXPECT_TRUE(service.abandoned.empty());
+  world.Advance(20 * kSecond);
+  EXPECT_THAT(service.abandoned, ElementsAre(7u));
   EXPECT_TRUE(server->Connections().empty());
 }
 

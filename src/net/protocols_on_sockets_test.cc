@@ -108,12 +108,27 @@ TEST_P(HttpOnSockets, PipelinedRequestsAreAnsweredInOrderAlsoWhenLate) {
   EXPECT_LT(answers.find("/3"), answers.find("/4"));
 }
 
+TEST_P(HttpOnSockets, AHalfClosedClientGetsALateAnswer) {
+  RawSocket raw(server->local());
+  raw.Send("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  shutdown(raw.fd, SHUT_WR);
+  ASSERT_TRUE(RunUntil([&] { return service.waiting != nullptr; }));
+  RunFor(20 * kMillisecond);
+  service.waiting->Reply(200, "", "two");
+  std::string answer;
+  ASSERT_TRUE(RunUntil([&] { return answer += raw.Read(), raw.end.has_value(); }));
+  EXPECT_THAT(answer, ::testing::EndsWith("\r\n\r\ntwo"));
+  EXPECT_EQ(*raw.end, 0);
+  EXPECT_EQ(service.abandoned, 0);
+}
+
 TEST_P(HttpOnSockets, AClientThatLeavesIsNoticed) {
   {
     RawSocket raw(server->local());
     raw.Send("GET /silent HTTP/1.1\r\nHost: h\r\n\r\n");
     RunFor(20 * kMillisecond);
     EXPECT_EQ(service.abandoned, 0);
+    raw.Reset();
   }
   EXPECT_TRUE(RunUntil([&] { return service.abandoned == 1; }));
 }

@@ -6,8 +6,9 @@
 //
 // Streams: after CloseAfterFlush, OnClosed tells kEof when everything is sent, kTimeout when the
 // other side did not take it within flush_timeout. When the other side closes, what is written
-// until the end of that turn still goes out, in the same bounds, before OnClosed(kEof). Whatever a
-// handler left unused is offered again when more comes, after ResumeReading, and to a new handler.
+// until the end of that turn, or until the handler is done (StreamHandler::OnEndOfInput), still
+// goes out, in the same bounds, before OnClosed(kEof). Whatever a handler left unused is offered
+// again when more comes, after ResumeReading, and to a new handler.
 //
 // Threads: create, Run and destroy on one thread; Post (while it lives) and Stop from any.
 #pragma once

@@ -52,6 +52,7 @@ class SimStream final : public ByteStream {
   bool paused_ = false;
   bool hand_again_ = false;  // unread_ is to be offered without new bytes
   bool closing_ = false;     // CloseAfterFlush
+  bool answering_ = false;   // nothing more comes, and the handler has still to answer
   bool flushed_ = false;     // … and all is sent: OnClosed is due
   bool closed_ = false;
   bool was_high_ = false;

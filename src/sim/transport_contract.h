@@ -50,6 +50,10 @@ class End final : public StreamHandler {
     ++writables;
     if (on_writable) on_writable();
   }
+  bool OnEndOfInput() override {
+    ++ends;
+    return answers;
+  }
   void OnClosed(NetError e) override {
     ++closes;
     error = e;
@@ -61,6 +65,8 @@ class End final : public StreamHandler {
   int reads = 0;
   int writables = 0;
   int closes = 0;
+  int ends = 0;
+  bool answers = false;  // after the other side has ended
   NetError error{};
   std::function<std::size_t(std::string_view)> on_data;
   std::function<void()> on_writable;

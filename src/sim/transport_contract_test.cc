@@ -164,6 +164,22 @@ TEST_P(TransportContract, CloseAfterFlushSurvivesAPeerThatIsStillTalking) {
   EXPECT_EQ(server_.reads, reads) << "a stream that closes reads nothing more";
 }
 
+TEST_P(TransportContract, WhoHasStillToAnswerIsNotEndedBefore) {
+  ConnectBoth();
+  server_.answers = true;
+  client_.stream->Write("a question");
+  client_.stream->CloseAfterFlush();
+  Expect([&] { return server_.ends == 1; });
+  EXPECT_EQ(server_.got, "a question");
+  pair_->RunFor(50 * kMillisecond);
+  EXPECT_EQ(server_.closes, 0);
+  server_.stream->Write("an answer");
+  server_.stream->CloseAfterFlush();
+  Expect([&] { return server_.closes == 1; });
+  EXPECT_EQ(server_.error, NetError::kEof);
+  EXPECT_EQ(server_.ends, 1);
+}
+
 TEST_P(TransportContract, StreamsMayGoInTheirOwnCallbacks) {
   Listen();
   // In the callback of connecting: the peer sees it come and go.

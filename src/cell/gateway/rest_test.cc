@@ -9,6 +9,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class RestTest : public CellTest {
  protected:
@@ -190,6 +191,23 @@ TEST_P(RestTest, PathsAndMethodsThatDoNotExist) {
     EXPECT_FALSE(response.Header("Allow").empty());
   }
   EXPECT_EQ(cells->Ask(cells->gateway(0), "GET", "/v1/users/1/messages").Header("Allow"), "POST");
+
+// printf … | nc -N, say: the answer needs a commit, and comes after the client has said all.
+TEST_P(RestTest, WhoHalfClosesIsStillAnswered) {
+  CellsOptions options;
+  options.kv.commit_delay = 50 * kMillisecond;
+  Start(options, {{1, 2}});
+  const std::string body = Message(1, 2, "half").dump();
+  net::RawSocket socket(cells->gateway(0));
+  socket.Send("POST /v1/users/1/messages HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body +
+              "GET /v1/users/1 HTTP/1.1\r\nHost: h\r\n\r\n");
+  shutdown(socket.fd, SHUT_WR);
+  std::string got;
+  ASSERT_TRUE(cells->RunUntil([&] { return got += socket.Read(), socket.end.has_value(); }));
+  EXPECT_THAT(got, StartsWith("HTTP/1.1 201 "));
+  EXPECT_THAT(got, HasSubstr("\"SendId\":1,"));
+  EXPECT_EQ(*socket.end, 0);
 }
 
 TEST_P(RestTest, NotEveryNumberOfRequestsIsTaken) {

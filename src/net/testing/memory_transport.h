@@ -109,6 +109,7 @@ struct MemoryEnd {
   bool hand_again = false;
   bool closing = false;  // CloseAfterFlush
   bool fin = false;      // the other side has sent its last byte
+  bool answering = false;  // … and the handler has still to answer
   bool over = false;     // nothing is sent or read any more
   bool tell_closed = false;
   bool tell_writable = false;
@@ -152,6 +153,10 @@ class MemoryStream final : public ByteStream {
     end_->hand_again = true;
   }
   void CloseAfterFlush() override { end_->closing = true; }
+  // As shutdown of a socket's writing side. What was written has left by then.
+  void EndOutput() {
+    if (end_->other) end_->other->fin = true;
+  }
   const Endpoint& peer() const override { return end_->peer; }
   std::uint64_t bytes_in() const override { return end_->bytes_in; }
   std::uint64_t bytes_out() const override { return end_->bytes_out; }
@@ -286,7 +291,9 @@ class MemoryTransport final : public Transport {
     const std::size_t fresh = std::min(read_bytes, end.arrived.size());
     const bool again = std::exchange(end.hand_again, false) && !end.unread.empty();
     if (fresh == 0 && !again) {
-      if (!end.fin) return false;
+      if (!end.fin || end.answering) return false;
+      end.answering = end.handler->OnEndOfInput();
+      if (end.answering || end.over || end.closing) return true;
       // Answers to what came last still go out.
       if (end.out.empty()) {
         end.End(NetError::kEof);
@@ -461,6 +468,7 @@ class RawPeer final : public StreamHandler {
     error = why;
   }
   void Send(std::string_view data) { stream->Write(data); }
+  void EndOutput() { static_cast<MemoryStream&>(*stream).EndOutput(); }
   // What came since the last Take.
   std::string Take() { return std::exchange(received, {}); }
 
