@@ -54,6 +54,7 @@ Result<bool, std::string> CellHost::Build(store::Store* store) {
   if (o.logic) {
     LogicOptions logic_options = o.logic_options;
     logic_options.cell = o.cell;
+    logic_options.life = o.claim.life;
     logic_ = std::make_unique<Logic>(node_, logic_options, table_, *store);
     ops_.AddSource(logic_.get());
   }

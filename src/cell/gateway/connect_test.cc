@@ -199,6 +199,64 @@ TEST_P(ConnectTest, AConnectionCanAskWhatRestCan) {
   }));
 }
 
+TEST_P(ConnectTest, APlaceBeyondTheEndOfTheInboxIsTold) {
+  CellsOptions options;
+  options.life = 77;
+  Start(options, {{1, 2}});
+  auto sender = Connect(1);
+  SendMany(*sender, 2, 1, 5);
+  ASSERT_TRUE(cells->RunUntil([&] { return sender->delivered == 5; }));
+  auto there = Connect(2, true, 5, "there");
+  ASSERT_TRUE(there->welcome);
+  EXPECT_EQ(there->welcome->life(), 77u);
+  EXPECT_FALSE(there->welcome->beyond_end());
+  auto device = Connect(2, true, 1'000'000);
+  ASSERT_TRUE(device->welcome);
+  EXPECT_TRUE(device->welcome->beyond_end());
+  EXPECT_EQ(device->welcome->life(), 77u);
+  EXPECT_EQ(device->welcome->counters().receive_id(), 5u);
+  SendMany(*sender, 2, 6, 1);
+  ASSERT_TRUE(cells->RunUntil([&] { return device->pushes.size() == 1; }));
+  EXPECT_EQ(device->pushes[0].seq(), 6u);
+
+  wire::ClientFrame frame;
+  frame.set_read_up_to(7);
+  frame.set_ping(3);
+  device->Send(frame);
+  ASSERT_TRUE(cells->RunUntil([&] { return device->refusals.size() == 1; }));
+  frame.Clear();
+  frame.mutable_read()->set_from(8);
+  device->Send(frame);
+  ASSERT_TRUE(cells->RunUntil([&] { return device->refusals.size() == 2; }));
+  for (const wire::Refusal& refusal : device->refusals) {
+    EXPECT_EQ(refusal.reason(), wire::REASON_BEYOND_END);
+    EXPECT_EQ(refusal.end(), 6u);
+    EXPECT_EQ(refusal.life(), 77u);
+  }
+  EXPECT_TRUE(std::any_of(device->frames.begin(), device->frames.end(),
+                          [](const auto& f) { return f.pong() == 3; }));
+  EXPECT_EQ(User(2)["ClientReceiveId"], 0);
+}
+
+TEST_P(ConnectTest, FieldsThatAreNotKnownAreSkipped) {
+  Start({}, {{1, 2}});
+  for (const char* text :
+       {R"({"connect":{"user":"1"},"newer":1})", R"({"connect":{"user":1,"newer":{"a":[1]}}})",
+        R"({"connect":{"user":"1"},"reply_when":"REPLY_NEWER"})"}) {
+    Device device(*cells, cells->gateway(0));
+    device.SendText(text);
+    ASSERT_TRUE(cells->RunUntil([&] { return !device.texts.empty() || device.closed_; }));
+    ASSERT_FALSE(device.closed_) << text << device.close_reason;
+    EXPECT_THAT(device.texts.front(), HasSubstr("\"welcome\""));
+  }
+  wire::ClientFrame frame;
+  frame.mutable_connect()->set_user(1);
+  Device device(*cells, cells->gateway(0));
+  device.SendBytes(frame.SerializeAsString() + "\x98\x06\x01");
+  ASSERT_TRUE(cells->RunUntil([&] { return device.welcome || device.closed_; }));
+  EXPECT_TRUE(device.welcome);
+}
+
 TEST_P(ConnectTest, PushesGoOnWhereADeviceWas) {
   Start({}, {{1, 2}});
   auto sender = Connect(1);

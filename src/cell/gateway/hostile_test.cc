@@ -199,7 +199,12 @@ TEST_P(HostileTest, FramesThatMakeNoSenseEndTheirConnection) {
   closes_with(1007, [](Device& d) { d.SendText("[1,2]"); });
   closes_with(1007, [](Device& d) { d.SendText(R"({"connect":{"user":-1}})"); });
   closes_with(1007, [](Device& d) { d.SendText(R"({"connect":{"user":"1e99"}})"); });
-  closes_with(1007, [](Device& d) { d.SendText(R"({"unknown":1})"); });
+  for (const char* lenient :
+       {"{'connect':{'user':1}}", "{connect:{user:1}}", R"({"connect":{"user":1},})",
+        R"({"connect":{"user":1}}{})", R"({"connect":{"user":01}})", R"({"connect":{"user":+1}})",
+        "{\"connect\":{\"user\":1}}//", "{\"connect\":\n{\"user\":1,\"device\":\"a\nb\"}}"}) {
+    closes_with(1007, [&](Device& d) { d.SendText(lenient); });
+  }
   closes_with(1007, [](Device& d) { d.SendText(std::string(500'000, '[')); });
   closes_with(1007, [](Device& d) {
     std::string deep;

@@ -1,5 +1,6 @@
 #include "cell/gateway/json.h"
 
+#include <google/protobuf/util/json_util.h>
 #include <openssl/evp.h>
 
 #include <charconv>
@@ -114,6 +115,7 @@ void AppendPageJson(const wire::BoxPage& page, std::string* out) {
     out->push_back('}');
   }
   AppendField("],\"next\":", page.next(), out);
+  if (page.life() > 0) AppendField(",\"life\":", page.life(), out);
   out->push_back('}');
 }
 
@@ -125,6 +127,10 @@ void AppendRefusalJson(const wire::Refusal& refusal, std::string* out) {
                    out);
   if (refusal.send_id() > 0) AppendField(",\"send_id\":", refusal.send_id(), out);
   if (refusal.window_end() > 0) AppendField(",\"window_end\":", refusal.window_end(), out);
+  if (refusal.reason() == wire::REASON_BEYOND_END) {
+    AppendField(",\"end\":", refusal.end(), out);
+    AppendField(",\"life\":", refusal.life(), out);
+  }
   out->push_back('}');
 }
 
@@ -229,6 +235,16 @@ Result<std::vector<wire::Submit>, std::string> ParseMessages(std::string_view bo
     submits.push_back(*one);
   }
   return submits;
+}
+
+// Protobuf's own reader takes more than JSON: single quotes, bare keys, commas too many. Others
+// who read the same text do not.
+bool ParseClientFrame(std::string_view text, wire::ClientFrame* frame) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  return nlohmann::json::accept(text) &&
+         google::protobuf::util::JsonStringToMessage({text.data(), text.size()}, frame, options)
+             .ok();
 }
 
 Result<Seq, std::string> ParseCursor(std::string_view body) {

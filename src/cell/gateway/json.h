@@ -17,9 +17,9 @@ namespace baiwan::cell {
 
 // {"SendId":…,"ReceiveId":…,"SendAckId":…,"ClientReceiveId":…,"friends":["2","17"]}: the source's.
 void AppendUserJson(const wire::UserInfo& user, std::string* out);
-// {"messages":[…],"next":…}; a body that is not UTF-8 comes as body_base64.
+// {"messages":[…],"next":…,"life":…}; a body that is not UTF-8 comes as body_base64.
 void AppendPageJson(const wire::BoxPage& page, std::string* out);
-// {"error":…,"message":…}, with send_id and window_end where the refusal has them.
+// {"error":…,"message":…}, with send_id, window_end, end and life where the refusal has them.
 void AppendRefusalJson(const wire::Refusal& refusal, std::string* out);
 // {"stored":n}, and what was refused of several messages: the first refusal's own fields, and all
 // of them under "refused".
@@ -36,5 +36,8 @@ Result<std::vector<wire::Submit>, std::string> ParseMessages(std::string_view bo
                                                              std::size_t max);
 // PUT /v1/users/{id}/cursor: {"read_up_to":n}.
 Result<Seq, std::string> ParseCursor(std::string_view body);
+// A text frame of /v1/connect: JSON as RFC 8259 has it, in protobuf's mapping; fields that are not
+// known are skipped. False if it is neither.
+bool ParseClientFrame(std::string_view text, wire::ClientFrame* frame);
 
 }  // namespace baiwan::cell

@@ -113,6 +113,12 @@ TEST_P(OpenApiTest, TheGatewayAnswersAsDescribed) {
     }
   }
   SubmitWrongly();
+  for (const char* path : {"/api/c/inbox/{user}", "/v1/users/{user}/inbox"}) {
+    const auto& inbox = api.Find("GET", path);
+    Ask(inbox, api.Target(inbox, {{"from", "1000"}}), "", 409);
+  }
+  const auto& cursor = api.Find("PUT", "/v1/users/{user}/cursor");
+  Ask(cursor, api.Target(cursor), R"({"read_up_to":1000})", 409);
   const auto& connect = api.Find("GET", "/v1/connect");
   api.Check(connect, Upgrade(*cells, api.Target(connect), "13"));
   api.Check(connect, Upgrade(*cells, api.Target(connect), "8"));

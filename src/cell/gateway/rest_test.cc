@@ -95,11 +95,42 @@ TEST_P(RestTest, TheCursorMovesUpTo) {
   PutCursor(R"({"read_up_to":0})");
   cells->RunFor(20 * kMillisecond);
   EXPECT_EQ(User(2)["ClientReceiveId"], 2);
-  PutCursor(R"({"read_up_to":100})");  // at most what is there
+  PutCursor(R"({"read_up_to":3})");
   ASSERT_TRUE(cells->RunUntil([&] { return User(2)["ClientReceiveId"] == 3; }));
   for (const char* bad : {"", "7", "{}", R"({"read_up_to":"x"})", R"({"read_up_to":-1})"}) {
     ExpectError(PutCursor(bad), 400, "bad_request");
   }
+}
+
+// Or a client whose store went back would wait for ever for what has come already.
+TEST_P(RestTest, APlaceBeyondTheEndOfAnInboxIsToldAndNotTaken) {
+  CellsOptions options;
+  options.life = 77;
+  Start(options, {{1, 2}});
+  for (Seq i = 1; i <= 3; ++i) Say(1, i, 2, "x");
+  ASSERT_TRUE(cells->RunUntil([&] { return User(2)["ReceiveId"] == 3; }));
+  for (const auto& response :
+       {PutCursor(R"({"read_up_to":4})"), PutCursor(R"({"read_up_to":"1000000"})"),
+        cells->Get("/v1/users/2/inbox?from=5"), cells->Get("/api/c/inbox/2?from=1000000")}) {
+    ExpectError(response, 409, "beyond_end");
+    EXPECT_EQ(Json(response)["end"], 3);
+    EXPECT_EQ(Json(response)["life"], 77);
+  }
+  EXPECT_EQ(User(2)["ClientReceiveId"], 0);
+  const json page = Json(cells->Get("/v1/users/2/inbox?from=4"));
+  EXPECT_EQ(page["messages"], json::array());
+  EXPECT_EQ(page["next"], 4);
+  EXPECT_EQ(page["life"], 77);
+  EXPECT_EQ(Json(cells->Get("/v1/users/2/inbox"))["life"], 77);
+  EXPECT_EQ(cells->Get("/v1/users/1/outbox?from=1000").status, 200);
+}
+
+TEST_P(RestTest, FieldsThatAreNotKnownAreSkipped) {
+  Start({}, {{1, 2}});
+  const auto response = cells->Ask(cells->gateway(0), "POST", "/v1/users/1/messages",
+                                   R"({"send_id":1,"friend":2,"body":"x","newer":{"a":[1]}})");
+  EXPECT_EQ(response.status, 201);
+  EXPECT_EQ(PutCursor(R"({"read_up_to":0,"newer":1})").status, 200);
 }
 
 TEST_P(RestTest, RefusalsHaveAStatusAndSayWhy) {

@@ -2,6 +2,8 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include "cell/gateway/json.h"
+
 namespace baiwan::cell {
 
 void Gateway::Socket::Send(const wire::ServerFrame& frame) {
@@ -38,7 +40,7 @@ void Gateway::Socket::OnMessage(bool is_text, std::string_view data) {
   bool good;
   if (is_text) {
     json_ = true;
-    good = google::protobuf::util::JsonStringToMessage({data.data(), data.size()}, &frame).ok();
+    good = ParseClientFrame(data, &frame);
   } else {
     good = frame.ParseFromArray(data.data(), static_cast<int>(data.size()));
   }

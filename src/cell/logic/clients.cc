@@ -126,7 +126,12 @@ void Logic::OnFrame(Resident& r, ClientPort& from, SessionId session,
   for (const wire::Submit& submit : frame.submits()) {
     OnSubmit(r, from, session, submit, frame.request_id(), frame.reply_when());
   }
-  if (frame.read_up_to() > 0) r.user.ReadUpTo(frame.read_up_to(), *open_);
+  if (frame.read_up_to() > r.user.counters().receive_id) {
+    RefuseBeyondEnd(r, from, session, frame.request_id());
+    if (frame.request_id() != 0) return;  // that was the answer
+  } else if (frame.read_up_to() > 0) {
+    r.user.ReadUpTo(frame.read_up_to(), *open_);
+  }
   if (frame.has_read()) OnRead(r, from, session, frame.read(), frame.request_id());
   if (frame.get_user() || frame.ping() > 0) {
     wire::ServerFrame reply;
@@ -167,6 +172,8 @@ void Logic::OnConnect(Resident& r, ClientPort& from, SessionId session,
   welcome->set_window_end(r.user.window_end(options_.mailbox));
   welcome->set_window_bytes(options_.mailbox.window_bytes);
   welcome->set_heartbeat_s(options_.heartbeat_s);
+  welcome->set_life(options_.life);
+  welcome->set_beyond_end(connect.after() > r.user.counters().receive_id);
   from.ToClient(session, reply);
   r.sessions.push_back(std::move(s));
   Recharge(r);
@@ -273,10 +280,14 @@ void Logic::OnRead(Resident& r, ClientPort& from, SessionId session, const wire:
       box == wire::Box::kOut ? r.user.counters().send_id : r.user.counters().receive_id;
   const std::uint32_t limit =
       std::min(read.limit() == 0 ? kDefaultPage : read.limit(), options_.page_messages);
+  if (box == wire::Box::kIn && from_seq > last + 1) {
+    return RefuseBeyondEnd(r, from, session, request_id);
+  }
   if (from_seq > last) {
     wire::ServerFrame reply;
     reply.set_request_id(request_id);
     reply.mutable_page()->set_next(from_seq);
+    reply.mutable_page()->set_life(options_.life);
     from.ToClient(session, reply);
     return;
   }
@@ -290,6 +301,7 @@ void Logic::OnRead(Resident& r, ClientPort& from, SessionId session, const wire:
                    wire::ServerFrame reply;
                    reply.set_request_id(request_id);
                    wire::BoxPage* out = reply.mutable_page();
+                   out->set_life(options_.life);
                    for (const wire::Message& m : page->messages)
                      Fill(user, box, m, out->add_messages());
                    out->set_next(page->messages.empty() ? from_seq : page->messages.back().seq + 1);
@@ -322,6 +334,21 @@ void Logic::Refuse(Resident* r, ClientPort& from, SessionId session, std::uint64
   wire::ServerFrame reply;
   reply.set_request_id(request_id);
   *reply.add_refusals() = std::move(refusal);
+  from.ToClient(session, reply);
+}
+
+// A client that goes on from a place that this store has not reached would wait for messages that
+// have passed: either it is wrong, or the store went back.
+void Logic::RefuseBeyondEnd(const Resident& r, ClientPort& from, SessionId session,
+                            std::uint64_t request_id) {
+  ++counters_.refused[static_cast<std::size_t>(wire::REASON_BEYOND_END)];
+  wire::ServerFrame reply;
+  reply.set_request_id(request_id);
+  wire::Refusal* refusal = reply.add_refusals();
+  refusal->set_reason(wire::REASON_BEYOND_END);
+  refusal->set_detail(Describe(wire::REASON_BEYOND_END));
+  refusal->set_end(r.user.counters().receive_id);
+  refusal->set_life(options_.life);
   from.ToClient(session, reply);
 }
 

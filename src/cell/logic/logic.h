@@ -38,6 +38,7 @@ namespace baiwan::cell {
 
 struct LogicOptions {
   CellId cell = 0;
+  std::uint64_t life = 0;  // of the store, told to clients; 0: unknown
   mailbox::Limits mailbox;
   std::uint32_t max_batch_messages = 32'768;  // a batch this full takes no submissions
   std::size_t max_batch_bytes = 16 << 20;     // likewise
@@ -202,6 +203,8 @@ class Logic final : public LogicPort,
               Seq send_id, wire::Reason reason, std::string detail = {});
   void RefuseFrame(ClientPort& from, SessionId session, const wire::ClientFrame& frame,
                    wire::Reason reason);
+  void RefuseBeyondEnd(const Resident& r, ClientPort& from, SessionId session,
+                       std::uint64_t request_id);
   void ReplyStored(ClientPort& from, SessionId session, std::uint64_t request_id, Seq stored);
   void FillUser(const mailbox::User& user, wire::UserInfo* out) const;
   Session* FindSession(Resident& r, const ClientPort& port, SessionId session) const;

@@ -17,6 +17,7 @@ int StatusOf(wire::Reason reason) {
     case wire::REASON_METHOD:
       return 405;
     case wire::REASON_SEND_ID_CONFLICT:
+    case wire::REASON_BEYOND_END:
       return 409;
     case wire::REASON_BODY_TOO_LARGE:
       return 413;
@@ -78,6 +79,8 @@ const char* CodeOf(wire::Reason reason) {
       return "not_found";
     case wire::REASON_METHOD:
       return "method_not_allowed";
+    case wire::REASON_BEYOND_END:
+      return "beyond_end";
     default:
       return "unknown";
   }
@@ -121,6 +124,8 @@ const char* Describe(wire::Reason reason) {
       return "there is nothing under this path";
     case wire::REASON_METHOD:
       return "this path does not take this method";
+    case wire::REASON_BEYOND_END:
+      return "the inbox does not go that far: its end, and the life of the store, are told";
     default:
       return "unknown";
   }

@@ -88,6 +88,7 @@ std::unique_ptr<CellHost> Cells::Host(CellId cell, const std::string& role, cons
   o.secret = "a secret of the test's own";
   o.registry = registry();
   o.logic_options = options_.logic;
+  o.claim.life = options_.life;
   o.gateway_options = options_.gateway;
   o.http_limits = options_.http;
   auto host = CellHost::Create(*node_, o, table_, o.logic ? cells_[cell].store.get() : nullptr);

@@ -38,6 +38,7 @@ struct CellsOptions {
   net::HttpLimits http;
   store::MemoryKvOptions kv;
   std::uint64_t budget = 1ULL << 30;
+  std::uint64_t life = 4711;  // of the stores
 };
 
 class Cells {
