@@ -1,10 +1,51 @@
 #include "base/transport.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <optional>
 
 namespace baiwan {
+namespace {
+
+constexpr std::size_t kMaxHost = 253;  // RFC 1035: a name's text …
+constexpr std::size_t kMaxLabel = 63;  // … and one part of it
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsNameChar(char c) {
+  return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+using Address = std::array<unsigned char, 16>;  // an IPv4 address in its form in IPv6
+constexpr std::array<unsigned char, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+
+std::optional<Address> Parse(const std::string& text) {
+  Address address{};
+  if (inet_pton(AF_INET, text.c_str(), address.data() + kMapped.size()) == 1) {
+    std::copy(kMapped.begin(), kMapped.end(), address.begin());
+    return address;
+  }
+  if (inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
+  return std::nullopt;
+}
+
+bool IsName(std::string_view name) {
+  for (;;) {
+    const auto dot = name.find('.');
+    const auto label = name.substr(0, dot);
+    if (label.empty() || label.size() > kMaxLabel || label.front() == '-' || label.back() == '-' ||
+        !std::all_of(label.begin(), label.end(), IsNameChar)) {
+      return false;
+    }
+    if (dot == std::string_view::npos) return !std::all_of(label.begin(), label.end(), IsDigit);
+    name.remove_prefix(dot + 1);
+  }
+}
+
+}  // namespace
 
 const char* Message(NetError error) {
   switch (error) {
@@ -62,9 +103,29 @@ Result<Endpoint, std::string> ParseEndpoint(std::string_view text, bool allow_po
   return Endpoint{std::string(host), port};
 }
 
+HostForm FormOf(std::string_view host) {
+  if (host.empty() || host.size() > kMaxHost || host.find('\0') != host.npos)
+    return HostForm::kNone;
+  if (Parse(std::string(host))) return HostForm::kAddress;
+  return IsName(host) ? HostForm::kName : HostForm::kNone;
+}
+
+bool SameAddress(const std::string& a, const std::string& b) {
+  const auto first = Parse(a);
+  return first && first == Parse(b);
+}
+
+bool IsEveryAddress(const std::string& host) {
+  const auto address = Parse(host);
+  return address && (*address == Address{} || *address == *Parse("0.0.0.0"));
+}
+
 bool IsLoopback(const Endpoint& endpoint) {
-  return endpoint.host == "localhost" || endpoint.host == "::1" ||
-         endpoint.host.rfind("127.", 0) == 0;
+  if (endpoint.host == "localhost") return true;
+  const auto address = Parse(endpoint.host);
+  if (!address) return false;
+  return address == Parse("::1") ||
+         (std::equal(kMapped.begin(), kMapped.end(), address->begin()) && (*address)[12] == 127);
 }
 
 }  // namespace baiwan

@@ -50,6 +50,15 @@ struct Endpoint {
 Result<Endpoint, std::string> ParseEndpoint(std::string_view text, bool allow_port_zero = false);
 bool IsLoopback(const Endpoint& endpoint);
 
+// What a host can be called: an IPv4 or IPv6 address (without brackets), or a name as DNS has them:
+// parts of letters, digits, '-' and '_', with a dot between two, the last one not all digits.
+enum class HostForm : std::uint8_t { kNone, kAddress, kName };
+HostForm FormOf(std::string_view host);
+// Whether two texts are one address; an IPv4 address and its form in IPv6 are.
+bool SameAddress(const std::string& a, const std::string& b);
+// The address that stands for every one of a machine's own, in any spelling.
+bool IsEveryAddress(const std::string& host);
+
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;

@@ -48,6 +48,7 @@ struct HttpRequest {
   std::string_view target;  // as sent: path and query, still percent-encoded
   std::string_view path;    // the target before '?'
   std::string_view query;   // the target after '?'
+  std::string_view host;    // the Host field, or the host that the target names if there is none
   std::string_view body;
   bool keep_alive = true;
   bool wants_websocket = false;

@@ -3,7 +3,9 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <optional>
 
+#include "net/http_chunks.h"
 #include "net/http_head.h"
+#include "net/http_host.h"
 
 namespace baiwan::net {
 namespace {
@@ -21,6 +23,7 @@ constexpr HttpFault kBadTarget{400, "bad_request", "the request target is not va
 constexpr HttpFault kBadField{400, "bad_request", "a header field is not valid"};
 constexpr HttpFault kFoldedField{400, "bad_request", "a header field is folded over two lines"};
 constexpr HttpFault kBadHost{400, "bad_request", "HTTP/1.1 needs exactly one Host field"};
+constexpr HttpFault kBadHostName{400, "bad_request", "the host is neither an address nor a name"};
 constexpr HttpFault kBadLength{400, "bad_request",
                                "more than one length, or one that is no number"};
 constexpr HttpFault kBadChunk{400, "bad_request", "the chunked body is malformed"};
@@ -33,6 +36,8 @@ constexpr HttpFault kHeadTooLarge{431, "header_fields_too_large",
 constexpr HttpFault kExpectation{417, "expectation_failed", "the only expectation is 100-continue"};
 constexpr HttpFault kBadResponse{502, "bad_response", "this is not an HTTP/1.1 response"};
 constexpr HttpFault kCutOff{502, "bad_response", "the connection ended inside the response"};
+
+constexpr std::string_view kScheme = "http://";
 
 std::string_view View(BeastView v) { return {v.data(), v.size()}; }
 
@@ -97,7 +102,6 @@ class Message final : public http::basic_parser<kIsRequest> {
     version = v;
   }
   void on_field_impl(http::field f, BeastView name, BeastView value, ErrorCode& error) override {
-    if (in_body_) return;  // a trailer: nobody here wants it
     const std::string_view text = View(value);
     fields->emplace_back(View(name), text);
     switch (f) {
@@ -124,12 +128,12 @@ class Message final : public http::basic_parser<kIsRequest> {
         break;
     }
   }
-  void on_header_impl(ErrorCode&) override { in_body_ = true; }
+  void on_header_impl(ErrorCode&) override {}
   void on_body_init_impl(boost::optional<std::uint64_t> const&, ErrorCode&) override {}
   std::size_t on_body_impl(BeastView piece, ErrorCode&) override { return Append(piece); }
   void on_chunk_header_impl(std::uint64_t, BeastView, ErrorCode&) override {}
   std::size_t on_chunk_body_impl(std::uint64_t, BeastView piece, ErrorCode&) override {
-    return Append(piece);
+    return piece.size();  // never: chunks are not put into this parser
   }
   void on_finish_impl(ErrorCode&) override {}
 
@@ -141,8 +145,6 @@ class Message final : public http::basic_parser<kIsRequest> {
     fault = &why;
     error = http::error::bad_value;
   }
-
-  bool in_body_ = false;
 };
 
 const HttpFault& FaultOf(const ErrorCode& error, const HttpFault* own, std::string_view head) {
@@ -156,13 +158,28 @@ const HttpFault& FaultOf(const ErrorCode& error, const HttpFault* own, std::stri
   if (error == http::error::bad_transfer_encoding) return kBadLength;
   if (error == http::error::body_limit) return kBodyTooLarge;
   if (error == http::error::header_limit) return kHeadTooLarge;
-  if (error == http::error::bad_chunk || error == http::error::bad_chunk_extension ||
-      error == http::error::bad_line_ending)
-    return kBadChunk;
   return kBadRequest;
 }
 
-// Feeds a body to Beast until it wants more or the message is complete. Returns the bytes used.
+const HttpFault& FaultOf(ChunkFault fault) {
+  switch (fault) {
+    case ChunkFault::kBareLineFeed:
+      return kBareLineFeed;
+    case ChunkFault::kFolded:
+      return kFoldedField;
+    case ChunkFault::kBodyTooLarge:
+      return kBodyTooLarge;
+    case ChunkFault::kTooMuchBeside:
+      return kHeadTooLarge;
+    case ChunkFault::kNone:
+    case ChunkFault::kMalformed:
+      break;
+  }
+  return kBadChunk;
+}
+
+// Feeds a body without chunks to Beast until it wants more or the message is complete. Returns the
+// bytes used.
 template <class Parser>
 std::size_t PutBody(Parser& parser, std::string_view data, ErrorCode& error) {
   std::size_t used = 0;
@@ -248,26 +265,38 @@ class RequestParser::Impl {
     if (m.chunked() && m.version < 11) return &kBadCoding;
     request.method = m.method;
     request.target = m.target;
-    SplitTarget();
-    request.keep_alive = m.keep_alive();
+    if (!SplitTarget()) return &kBadTarget;
+    if (m.hosts > 0) request.host = request.Header("Host");
+    if (!request.host.empty() && request.host != host_) {
+      if (!ParseHost(request.host)) return &kBadHostName;
+      host_ = request.host;
+    }
+    // What comes behind a handshake that is refused is not another request.
+    request.keep_alive = m.keep_alive() && !m.upgrade_websocket;
     request.wants_websocket = m.upgrade_websocket && m.connection_upgrade && m.version >= 11;
     request.body = {};
     wants_continue = m.expects_continue && m.version >= 11 && !m.is_done();
     return nullptr;
   }
 
-  // Path and query of the target in any of its forms (RFC 9112, section 3.2).
-  void SplitTarget() {
+  // Path and query of the target (RFC 9112, section 3.2): as a path, as an http URL, or "*" of
+  // OPTIONS. False if it is none of these.
+  bool SplitTarget() {
     std::string_view rest = request.target;
-    if (const auto scheme = rest.find("://");
-        rest.front() != '/' && scheme != rest.npos && scheme < rest.find('?')) {
-      const auto path = rest.find_first_of("/?", scheme + 3);
+    request.host = {};
+    if (IEquals(rest.substr(0, kScheme.size()), kScheme)) {
+      const auto path = rest.find_first_of("/?#", kScheme.size());
+      request.host = rest.substr(kScheme.size(), path - kScheme.size());
+      if (!ParseHost(request.host)) return false;
       rest = path == rest.npos ? std::string_view("/") : rest.substr(path);
+    } else if (rest.front() != '/' && !(rest == "*" && request.method == "OPTIONS")) {
+      return false;
     }
     const auto question = rest.find('?');
     request.path = rest.substr(0, question);
     request.query = question == rest.npos ? std::string_view{} : rest.substr(question + 1);
     if (request.path.empty()) request.path = "/";
+    return true;
   }
 
   std::size_t BeginBody(std::string_view head, std::string_view rest) {
@@ -283,6 +312,8 @@ class RequestParser::Impl {
         return length;
       }
       length_ = length;
+    } else {
+      chunks_ = ChunkDecoder(max_body_, max_head_);
     }
     KeepHead(head);
     state = HttpParseState::kBody;
@@ -294,7 +325,8 @@ class RequestParser::Impl {
     head_.assign(head);
     const char* from = head.data();
     const char* to = head_.data();
-    for (auto* view : {&request.method, &request.target, &request.path, &request.query}) {
+    for (auto* view :
+         {&request.method, &request.target, &request.path, &request.query, &request.host}) {
       if (view->data() >= from && view->data() <= from + head.size()) Rebase(*view, from, to);
     }
     for (auto& [name, value] : request.headers) {
@@ -307,12 +339,9 @@ class RequestParser::Impl {
     std::size_t used = 0;
     bool done = false;
     if (message_->chunked()) {
-      ErrorCode error;
-      used = PutBody(*message_, data, error);
-      if (error) return Fail(FaultOf(error, message_->fault, {}));
-      done = message_->is_done();
-      // What is left is the size of a chunk or the trailer, and incomplete.
-      if (!done && data.size() - used > max_head_) return Fail(kHeadTooLarge);
+      used = chunks_.Put(data, &body_);
+      if (chunks_.fault() != ChunkFault::kNone) return Fail(FaultOf(chunks_.fault()));
+      done = chunks_.done();
     } else {
       used = std::min<std::uint64_t>(length_ - body_.size(), data.size());
       body_.append(data.data(), used);
@@ -336,6 +365,8 @@ class RequestParser::Impl {
   HeadScanner scanner_;
   std::optional<Message<true>> message_;
   std::uint64_t length_ = 0;  // of a body that is not chunked
+  ChunkDecoder chunks_;       // of one that is
+  std::string host_;          // of the last request that had one, which was in order
   std::string head_;          // copy of the head while its body is awaited
   std::string body_;
 };
@@ -424,18 +455,21 @@ class ResponseParser::Impl {
     }
     for (const auto& [name, value] : fields_) response.headers.emplace_back(name, value);
     state = message_->is_done() ? HttpParseState::kReady : HttpParseState::kBody;
+    chunks_ = ChunkDecoder(max_body_, max_head_);
     return nullptr;
   }
 
   std::size_t PutBodyBytes(std::string_view data) {
+    if (message_->chunked()) {
+      const std::size_t used = chunks_.Put(data, &response.body);
+      if (chunks_.fault() != ChunkFault::kNone) return Fail(FaultOf(chunks_.fault()));
+      if (chunks_.done()) state = HttpParseState::kReady;
+      return used;
+    }
     ErrorCode error;
     const std::size_t used = PutBody(*message_, data, error);
     if (error) return Fail(FaultOf(error, message_->fault, {}));
-    if (message_->is_done()) {
-      state = HttpParseState::kReady;
-    } else if (data.size() - used > max_head_) {
-      return Fail(kHeadTooLarge);
-    }
+    if (message_->is_done()) state = HttpParseState::kReady;
     return used;
   }
 
@@ -450,6 +484,7 @@ class ResponseParser::Impl {
   bool to_head_ = false;
   HeadScanner scanner_;
   std::optional<Message<false>> message_;
+  ChunkDecoder chunks_;
   std::vector<std::pair<std::string_view, std::string_view>> fields_;
 };
 

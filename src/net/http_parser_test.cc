@@ -93,6 +93,37 @@ TEST(RequestParser, KnowsEveryFormOfTargetAndAnyMethod) {
             "GET /r?u=a://b /r ?u=a://b 1.1 keep [Host=h] {}\n");
 }
 
+TEST(RequestParser, RefusesTargetsThatAreNone) {
+  for (const char* line :
+       {"GET .evil.example://x/a HTTP/1.1", "GET @evil.example://x/a HTTP/1.1", "GET a HTTP/1.1",
+        "GET * HTTP/1.1", "GET http:// HTTP/1.1", "GET http:///a HTTP/1.1",
+        "GET https://h/a HTTP/1.1", "GET http://u@h/a HTTP/1.1", "GET http://h:x/a HTTP/1.1",
+        "GET http://a..b/ HTTP/1.1", "GET ftp://h/a HTTP/1.1", "CONNECT h:80 HTTP/1.1",
+        "GET ?q HTTP/1.1"}) {
+    EXPECT_EQ(StatusOf(Get(line)), 400) << line;
+  }
+}
+
+TEST(RequestParser, SaysWhomARequestIsFor) {
+  const auto host = [](const std::string& text) {
+    RequestParser parser(kMaxHead, kMaxBody);
+    parser.Put(text);
+    return parser.state() == HttpParseState::kReady ? std::string(parser.request().host)
+                                                    : std::to_string(parser.fault().status);
+  };
+  EXPECT_EQ(host(Get("GET / HTTP/1.1")), "h");
+  EXPECT_EQ(host(Get("GET http://other:80/ HTTP/1.1")), "h") << "the field counts";
+  EXPECT_EQ(host("GET HTTP://other:80/ HTTP/1.0\r\n\r\n"), "other:80");
+  EXPECT_EQ(host("GET / HTTP/1.0\r\n\r\n"), "");
+  for (const char* good : {"a.b.:80", "[::1]", "[::1]:80", "10.0.0.1:9500", "a_b-c", "h:"}) {
+    EXPECT_EQ(host(std::string("GET / HTTP/1.1\r\nHost: ") + good + "\r\n\r\n"), good);
+  }
+  for (const char* bad : {"a b", "a/b", "u@h", "..", "::1", "[h]", "[::1", "h:99999", "h:-1",
+                          "1.2.3", "http://h", "h,h", "h;h", "h%20"}) {
+    EXPECT_EQ(host(std::string("GET / HTTP/1.1\r\nHost: ") + bad + "\r\n\r\n"), "400") << bad;
+  }
+}
+
 // Requests, several in a row, that every way of cutting must read alike.
 const std::string kStreams[] = {
     Get("GET /a?b=c HTTP/1.1", "X: y\r\n") + Get("GET /second HTTP/1.1"),
@@ -133,7 +164,7 @@ TEST(RequestParser, PutsBodiesTogether) {
       Parse(kStreams[3]),
       "GET /old /old ? 1.0 keep [Connection=keep-alive] {}\nGET /older /older ? 1.0 close {}\n");
   EXPECT_EQ(Parse(kStreams[5]),
-            "GET /ws /ws ? 1.1 keep ws [Host=h] [Upgrade=WebSocket] "
+            "GET /ws /ws ? 1.1 close ws [Host=h] [Upgrade=WebSocket] "
             "[Connection=keep-alive, Upgrade] {}\n");
 }
 
@@ -198,10 +229,52 @@ TEST(RequestParser, RefusesWhatIsNotHttp) {
 
 TEST(RequestParser, RefusesChunksThatAreNot) {
   const std::string head = Get("POST / HTTP/1.1", "Transfer-Encoding: chunked\r\n");
-  for (const char* body :
-       {"x\r\n", "5\r\nhello5\r\nabcde", "-1\r\n", "5 \r\nhello\r\n", "ffffffffffffffff1\r\n",
-        "5\nhello\r\n0\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "0\r\nContent-Length: 7\r\n\r\n"}) {
+  for (const char* body : {"x\r\n",
+                           "5\r\nhello5\r\nabcde",
+                           "-1\r\n",
+                           "5 \r\nhello\r\n",
+                           "ffffffffffffffff1\r\n",
+                           "5\nhello\r\n0\r\n\r\n",
+                           "0\r\nbad trailer\r\n\r\n",
+                           "5\r\nhello\n0\r\n\r\n",
+                           "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n",
+                           "5;a=\"\r\nhello\r\n0\r\n\r\n",
+                           "5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n",
+                           "5;a\nb\r\nhello\r\n0\r\n\r\n",
+                           "5;\r\nhello\r\n0\r\n\r\n",
+                           "5;a=\r\nhello\r\n0\r\n\r\n",
+                           "5;=b\r\nhello\r\n0\r\n\r\n",
+                           "5;a=\"b\"c\r\nhello\r\n0\r\n\r\n",
+                           "5;a b\r\nhello\r\n0\r\n\r\n",
+                           "5;a \r\nhello\r\n0\r\n\r\n",
+                           "5 a\r\nhello\r\n0\r\n\r\n",
+                           "5;a=\"\\\n\"\r\nhello\r\n0\r\n\r\n",
+                           "5;a\r\r\nhello\r\n0\r\n\r\n",
+                           "00000000000000005\r\nhello\r\n0\r\n\r\n",
+                           "0\r\nA: b\r\n c\r\n\r\n",
+                           "0\r\n A: b\r\n\r\n",
+                           "0\r\nA: b\n\r\n",
+                           "0\r\nA: b\r\n\n",
+                           "0\r\nA : b\r\n\r\n",
+                           "0\r\n: b\r\n\r\n",
+                           "0\r\nA: \x01\r\n\r\n",
+                           "0\n\r\n",
+                           ";a\r\n"}) {
     EXPECT_EQ(StatusOf(head + body), 400) << body;
+  }
+}
+
+TEST(RequestParser, DropsExtensionsAndTrailersThatAreWellFormed) {
+  const std::string head = Get("POST /p HTTP/1.1", "Transfer-Encoding: chunked\r\n");
+  const std::string read = "POST /p /p ? 1.1 keep [Host=h] [Transfer-Encoding=chunked] {hello}\n";
+  for (const char* body :
+       {"5;a\r\nhello\r\n0\r\n\r\n", "5;a=b;c=\"d e\"\r\nhello\r\n0;x\r\n\r\n",
+        "0005 ; a = b ; c=\"\\\"\"\r\nhello\r\n00\r\n\r\n",
+        "5;a=\";\"\r\nhello\r\n0\r\nContent-Length: 7\r\nTransfer-Encoding: x\r\nHost: z\r\n\r\n",
+        "5\r\nhello\r\n0\r\nA:\r\nB: \xff c\t\r\n\r\n", "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"}) {
+    EXPECT_EQ(Parse(head + body), read) << body;
+    EXPECT_EQ(Parse(head + body + Get("GET /n HTTP/1.1")),
+              read + "GET /n /n ? 1.1 keep [Host=h] {}\n");
   }
 }
 

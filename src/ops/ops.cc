@@ -9,6 +9,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "net/http_answer.h"
+
 namespace baiwan::ops {
 namespace {
 
@@ -81,14 +83,22 @@ void Ops::AddStatus(std::string key, std::function<std::string()> json) {
 
 bool Ops::Handle(net::HttpExchange& exchange) {
   const std::string_view path = exchange.request().path;
-  if (path == "/metrics") {
+  if (path != "/metrics" && path != "/status" && path != "/healthz" && path != "/connections") {
+    return false;
+  }
+  const std::string_view method = exchange.request().method;
+  if (method != "GET" && method != "HEAD") {
+    exchange.Reply(405, "application/json",
+                   net::ErrorBody("method_not_allowed", "this path takes GET, HEAD"),
+                   {{"Allow", "GET, HEAD"}});
+  } else if (path == "/metrics") {
     exchange.Reply(200, "text/plain; version=0.0.4", MetricsText());
   } else if (path == "/status") {
     exchange.Reply(200, "application/json", StatusJson());
   } else if (path == "/healthz") {
     const std::string why = Unhealthy();
     exchange.Reply(why.empty() ? 200 : 503, "text/plain", why.empty() ? "ok\n" : why + "\n");
-  } else if (path == "/connections") {
+  } else {
     nlohmann::json list = nlohmann::json::array();
     if (connections_) {
       for (const net::ConnectionInfo& c : connections_()) {
@@ -101,8 +111,6 @@ bool Ops::Handle(net::HttpExchange& exchange) {
       }
     }
     exchange.Reply(200, "application/json", list.dump(1) + "\n");
-  } else {
-    return false;
   }
   return true;
 }

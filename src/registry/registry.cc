@@ -6,7 +6,6 @@ namespace baiwan::registry {
 namespace {
 
 constexpr std::size_t kMaxName = 64;
-constexpr std::size_t kMaxHost = 253;  // RFC 1035: a domain name's text
 constexpr std::size_t kProofDigits = 64;
 constexpr std::size_t kMaxMeta = 16;
 constexpr std::size_t kMaxMetaValue = 256;
@@ -22,11 +21,8 @@ bool IsName(std::string_view name) {
                      [](char c) { return IsAlnum(c) || c == '-' || c == '.' || c == '_'; });
 }
 
-bool IsHost(std::string_view host) {
-  if (host.empty() || host.size() > kMaxHost || host == "0.0.0.0" || host == "::") return false;
-  return std::all_of(host.begin(), host.end(), [](char c) {
-    return IsAlnum(c) || c == '-' || c == '.' || c == ':' || c == '_';
-  });
+bool IsHost(const std::string& host) {
+  return FormOf(host) != HostForm::kNone && !IsEveryAddress(host);
 }
 
 bool IsProof(std::string_view proof) {
@@ -56,7 +52,8 @@ const char* Message(RegisterError error) {
     case RegisterError::kBadCell:
       return "a cell is a number below 1024";
     case RegisterError::kBadEndpoint:
-      return "host (one that others can connect to) and port (1 to 65535) are needed";
+      return "host (an address or name that others can connect to) and port (1 to 65535) are "
+             "needed";
     case RegisterError::kBadMeta:
       return "meta has at most 16 texts of up to 256 printable ASCII characters, under proper "
              "names; a proof has 64 hexadecimal digits";

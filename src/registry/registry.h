@@ -43,12 +43,12 @@ enum class RegisterError : std::uint8_t {
   kBadRole,
   kBadName,  // empty, longer than 64 bytes, or not of letters, digits and "-._"
   kBadCell,
-  kBadEndpoint,  // port 0; a host that is empty, longer than 253 bytes, no name or address, or one
-                 // that stands for every address
-  kBadMeta,      // more than 16 entries, a key that is no name, a value over 256 printable bytes
-  kUnproved,     // under that name or address somebody is registered who has proved himself
-  kTaken,        // that host and port belong to somebody else
-  kReplaced,     // a later process of this name is registered
+  kBadEndpoint,  // port 0; a host that is no address and no name as DNS has them
+                 // (base/transport.h), or one that stands for every address
+  kBadMeta,   // more than 16 entries, a key that is no name, a value over 256 printable bytes
+  kUnproved,  // under that name or address somebody is registered who has proved himself
+  kTaken,     // that host and port belong to somebody else
+  kReplaced,  // a later process of this name is registered
   kFull,
   // Of a process that serves a store, see claims.h: it must end.
   kStoreCopy,

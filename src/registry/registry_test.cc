@@ -147,8 +147,18 @@ TEST_F(RegistryTest, WhatIsNotProperlyDescribedIsRefused) {
   EXPECT_EQ(with([](Service& s) { s.name = "\xff"; }), RegisterError::kBadName);
   EXPECT_EQ(with([](Service& s) { s.cell = kMaxCells; }), RegisterError::kBadCell);
   EXPECT_EQ(with([](Service& s) { s.endpoint.port = 0; }), RegisterError::kBadEndpoint);
-  for (const char* host : {"", "0.0.0.0", "::", "a b", "a\"b", "\xff", "a/b", "h\n"}) {
-    EXPECT_EQ(with([&](Service& s) { s.endpoint.host = host; }), RegisterError::kBadEndpoint);
+  for (const char* host :
+       {"",          "0.0.0.0", "::",   "0::0", "a b", "a\"b", "\xff",  "a/b",   "h\n",
+        "..",        ".",       "a..b", ".a",   "a.",  "-a",   "a-",    "1.2.3", "1.2.3.4.5",
+        "256.1.1.1", "12345",   "a.5",  "::g",  ":",   "1:2",  "[::1]", "a:80"}) {
+    EXPECT_EQ(with([&](Service& s) { s.endpoint.host = host; }), RegisterError::kBadEndpoint)
+        << host;
+  }
+  for (const char* host :
+       {"h", "host-7", "a_b.c", "1a", "7.example", "10.1.2.3", "::1", "fe80::1"}) {
+    Service s = good;
+    s.endpoint.host = host;
+    EXPECT_EQ(Check(s), RegisterError::kNone) << host;
   }
   EXPECT_EQ(with([](Service& s) { s.endpoint.host = std::string(254, 'h'); }),
             RegisterError::kBadEndpoint);

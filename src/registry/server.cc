@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kText = "text/plain";
+constexpr std::string_view kReads = "GET, HEAD";
 constexpr std::string_view kServices = "/v1/services/";
 constexpr std::string_view kClaims = "/v1/claims/";
 constexpr std::size_t kMaxBody = 16 << 10;
@@ -39,11 +40,17 @@ void Error(net::HttpExchange& exchange, int status, std::string_view code, std::
   exchange.Reply(status, kJson, ErrorToJson(code, message), extra);
 }
 
-// Answers 405 unless the method is the one that the path takes.
-bool Takes(net::HttpExchange& exchange, std::string_view method) {
-  if (exchange.request().method == method) return true;
-  Error(exchange, 405, "method_not_allowed", fmt::format("this path takes {}", method),
-        {{"Allow", std::string(method)}});
+// Answers 405 unless the method is one of those that the path takes: "GET, HEAD", say.
+bool Takes(net::HttpExchange& exchange, std::string_view methods) {
+  const std::string_view method = exchange.request().method;
+  for (std::string_view rest = methods;;) {
+    const auto comma = rest.find(", ");
+    if (rest.substr(0, comma) == method) return true;
+    if (comma == rest.npos) break;
+    rest.remove_prefix(comma + 2);
+  }
+  Error(exchange, 405, "method_not_allowed", fmt::format("this path takes {}", methods),
+        {{"Allow", std::string(methods)}});
   return false;
 }
 
@@ -118,23 +125,23 @@ void RegistryServer::OnRequest(net::HttpExchange& exchange) {
   if (path.substr(0, 8) == "/regist/") {
     if (Takes(exchange, "GET")) SourceRegister(exchange, path.substr(8), query);
   } else if (path == "/server" || path == "/server/") {
-    if (Takes(exchange, "GET")) exchange.Reply(200, kJson, SourceList(registry_.leases()));
+    if (Takes(exchange, kReads)) exchange.Reply(200, kJson, SourceList(registry_.leases()));
   } else if (path == "/v1/watch") {
     if (Takes(exchange, "GET")) Watch(exchange, query);
   } else if (path == "/v1/placement") {
-    if (Takes(exchange, "GET")) Placement(exchange, query);
+    if (Takes(exchange, kReads)) Placement(exchange, query);
   } else if (path.substr(0, kClaims.size()) == kClaims) {
     if (Takes(exchange, "PUT") && Proved(exchange)) {
       Claim(exchange, path.substr(kClaims.size()));
     }
   } else if (path == "/v1/services" || path == kServices) {
-    if (Takes(exchange, "GET")) ListServices(exchange, query);
+    if (Takes(exchange, kReads)) ListServices(exchange, query);
   } else if (path.substr(0, kServices.size()) == kServices) {
     OneService(exchange, path.substr(kServices.size()), query);
   } else if (extra_ && extra_(exchange)) {
     return;
   } else if (path == "/healthz") {
-    exchange.Reply(200, kText, "ok\n");
+    if (Takes(exchange, kReads)) exchange.Reply(200, kText, "ok\n");
   } else {
     Error(exchange, 404, "not_found", "there is nothing under this path");
   }
@@ -202,13 +209,14 @@ void RegistryServer::ListServices(net::HttpExchange& exchange, std::string_view 
 
 void RegistryServer::OneService(net::HttpExchange& exchange, std::string_view rest,
                                 std::string_view query) {
+  if (!Takes(exchange, "PUT, DELETE")) return;
   const std::string_view method = exchange.request().method;
   Service s;
   s.role = Next(&rest);
   const std::string_view cell = Next(&rest);
   s.name = rest;
   if (!ParseNumber(cell, &s.cell)) return Refuse(exchange, s, RegisterError::kBadCell);
-  if ((method == "PUT" || method == "DELETE") && !Proved(exchange)) return;
+  if (!Proved(exchange)) return;
   if (method == "PUT") {
     const std::string_view body = exchange.request().body;
     if (body.size() > kMaxBody) return Error(exchange, 413, "too_large", "at most 16 KiB");
@@ -221,20 +229,16 @@ void RegistryServer::OneService(net::HttpExchange& exchange, std::string_view re
                           fmt::format("{{\"registry\":{},\"lease_ms\":{}}}\n", id_,
                                       registry_.lease() / kMillisecond));
   }
-  if (method == "DELETE") {
-    std::string text;
-    Incarnation incarnation = 0;
-    if (net::QueryValue(query, "incarnation", &text) && !ParseNumber(text, &incarnation)) {
-      return BadRequest(exchange, "incarnation is a whole number");
-    }
-    if (!registry_.Deregister(s.key(), incarnation, node_.clock.Monotonic())) {
-      return Error(exchange, 404, "not_found", "no such service is registered");
-    }
-    TellSoon();
-    return exchange.Reply(200, kJson, "{\"removed\":true}\n");
+  std::string text;
+  Incarnation incarnation = 0;
+  if (net::QueryValue(query, "incarnation", &text) && !ParseNumber(text, &incarnation)) {
+    return BadRequest(exchange, "incarnation is a whole number");
   }
-  Error(exchange, 405, "method_not_allowed", "this path takes PUT and DELETE",
-        {{"Allow", "PUT, DELETE"}});
+  if (!registry_.Deregister(s.key(), incarnation, node_.clock.Monotonic())) {
+    return Error(exchange, 404, "not_found", "no such service is registered");
+  }
+  TellSoon();
+  exchange.Reply(200, kJson, "{\"removed\":true}\n");
 }
 
 void RegistryServer::Claim(net::HttpExchange& exchange, std::string_view rest) {

@@ -105,8 +105,10 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
     std::string_view method;
     std::string_view path;
     void (Gateway::*serve)(net::HttpExchange& exchange, const PathVars& vars);
+    bool head = false;  // HEAD too: nothing changes by it
   };
   static const Route kRoutes[];
+  void WrongMethod(net::HttpExchange& exchange, std::string_view takes);
   static bool Match(std::string_view pattern, std::string_view path, PathVars* vars);
   void ServeUser(net::HttpExchange& exchange, const PathVars& vars);
   void ServeChat(net::HttpExchange& exchange, const PathVars& vars);

@@ -247,6 +247,27 @@ TEST_P(HostileTest, ConnectIsForWebSockets) {
               HasSubstr("426"));
 }
 
+// What follows a handshake is WebSocket, or nothing: it is not another request.
+TEST_P(HostileTest, WhatFollowsARefusedHandshakeIsNotExecuted) {
+  const std::string key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const std::string smuggled = "GET /api/c/1/2/1/?message=smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string shapes[] = {
+      "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 8\r\n" + key,
+      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bad\r\n",
+      "Connection: keep-alive\r\nSec-WebSocket-Version: 13\r\n" + key,
+      "Connection: Upgrade\r\n" + key};
+  for (const std::string& fields : shapes) {
+    for (const std::string path : {"/v1/connect", "/v1/connect?format=xml", "/api/user/1", "/no"}) {
+      const std::string got =
+          cells->Raw(cells->gateway(0), "GET " + path + " HTTP/1.1\r\nHost: h\r\n" +
+                                            "Upgrade: websocket\r\n" + fields + "\r\n" + smuggled);
+      EXPECT_THAT(got, HasSubstr("Connection: close\r\n")) << path << fields;
+      EXPECT_EQ(got.find("HTTP/1.1 ", 1), got.npos) << "one answer: " << got;
+    }
+  }
+  EXPECT_EQ(User(1)["SendId"], 0);
+}
+
 // Any bytes at all, on HTTP and behind an upgrade.
 TEST_P(HostileTest, Noise) {
   Rng rng(42);

@@ -65,6 +65,23 @@ TEST_P(RedirectTest, NamesTheRightGateway) {
   EXPECT_EQ(inbox["messages"][0]["body_base64"], "AP8geA==");
 }
 
+TEST_P(RedirectTest, WhateverTheFormOfTheTarget) {
+  StartTwo();
+  const std::string path = "/v1/users/" + id() + "/outbox?from=1";
+  for (const std::string& target : {path, "http://h" + path, "HTTP://some.host:80" + path}) {
+    const std::string got = cells->Raw(cells->gateway(0), "GET " + target +
+                                                              " HTTP/1.1\r\nHost: h\r\n"
+                                                              "Connection: close\r\n\r\n");
+    EXPECT_THAT(got,
+                HasSubstr("\r\nLocation: http://" + cells->gateway(1).ToString() + path + "\r\n"));
+  }
+  for (const char* before : {".evil.example://x", "@evil.example://x", "https://h", "x"}) {
+    EXPECT_THAT(
+        cells->Raw(cells->gateway(0), "GET " + (before + path) + " HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ::testing::StartsWith("HTTP/1.1 400 "));
+  }
+}
+
 TEST_P(RedirectTest, WebSocketsToo) {
   StartTwo();
   Device early(*cells, cells->gateway(0), "/v1/connect?user=" + id());

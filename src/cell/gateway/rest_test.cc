@@ -210,18 +210,47 @@ TEST_P(RestTest, PathsAndMethodsThatDoNotExist) {
                            "/v1/users/1/../2"}) {
     ExpectError(cells->Get(path), 404, "not_found");
   }
-  const std::pair<const char*, const char*> wrong[] = {
-      {"POST", "/v1/users/1"},         {"DELETE", "/v1/users/1/inbox"},
-      {"GET", "/v1/users/1/messages"}, {"PUT", "/v1/users/1/messages"},
-      {"POST", "/v1/users/1/cursor"},  {"POST", "/v1/connect"},
-      {"POST", "/api/user/1"},         {"PUT", "/api/c/1/2/1/"},
-      {"DELETE", "/api/c/inbox/1"}};
+  const std::pair<const char*, const char*> wrong[] = {{"POST", "/v1/users/1"},
+                                                       {"DELETE", "/v1/users/1/inbox"},
+                                                       {"GET", "/v1/users/1/messages"},
+                                                       {"PUT", "/v1/users/1/messages"},
+                                                       {"POST", "/v1/users/1/cursor"},
+                                                       {"POST", "/v1/connect"},
+                                                       {"POST", "/api/user/1"},
+                                                       {"PUT", "/api/c/1/2/1/"},
+                                                       {"DELETE", "/api/c/inbox/1"},
+                                                       {"DELETE", "/metrics"},
+                                                       {"POST", "/status"},
+                                                       {"PUT", "/connections"},
+                                                       {"DELETE", "/healthz"},
+                                                       {"OPTIONS", "/v1/users/1"}};
   for (const auto& [method, path] : wrong) {
     const auto response = cells->Ask(cells->gateway(0), method, path);
     ExpectError(response, 405, "method_not_allowed");
     EXPECT_FALSE(response.Header("Allow").empty());
   }
   EXPECT_EQ(cells->Ask(cells->gateway(0), "GET", "/v1/users/1/messages").Header("Allow"), "POST");
+  EXPECT_EQ(cells->Ask(cells->gateway(0), "PUT", "/v1/users/1").Header("Allow"), "GET, HEAD");
+  EXPECT_EQ(cells->Ask(cells->gateway(0), "PUT", "/metrics").Header("Allow"), "GET, HEAD");
+}
+
+TEST_P(RestTest, HeadChangesNothing) {
+  Start({}, {{1, 2}});
+  Say(1, 1, 2, "one");
+  ASSERT_TRUE(cells->RunUntil([&] { return User(2)["ReceiveId"] == 1; }));
+  const auto head = [&](const char* path) { return cells->Ask(cells->gateway(0), "HEAD", path); };
+  for (const char* path : {"/api/c/1/2/2/?message=x", "/api/c/inbox/2", "/v1/users/2/inbox",
+                           "/v1/users/1/messages", "/v1/connect"}) {
+    EXPECT_EQ(head(path).status, 405) << path;
+  }
+  EXPECT_EQ(head("/api/c/1/2/2/?message=x").Header("Allow"), "GET");
+  for (const char* path : {"/api/user/1", "/v1/users/1", "/v1/users/1/outbox", "/metrics"}) {
+    EXPECT_EQ(head(path).status, 200) << path;
+    EXPECT_EQ(head(path).body, "") << path;
+  }
+  Say(1, 2, 2, "two");  // would be another message's number
+  EXPECT_EQ(User(2)["ClientReceiveId"], 0);
+}
 
 // printf … | nc -N, say: the answer needs a commit, and comes after the client has said all.
 TEST_P(RestTest, WhoHalfClosesIsStillAnswered) {

@@ -31,19 +31,19 @@ constexpr std::string_view kNotBuilt = "/api/f";
 
 }  // namespace
 
-// What is asked most comes first.
+// What is asked most comes first. Reading an inbox moves its user's cursor, so it is no HEAD.
 const Gateway::Route Gateway::kRoutes[] = {
     {"GET", "/api/c/{user}/{friend}/{send_id}", &Gateway::ServeChat},
-    {"GET", "/api/user/{user}", &Gateway::ServeUser},
+    {"GET", "/api/user/{user}", &Gateway::ServeUser, true},
     {"POST", "/v1/users/{user}/messages", &Gateway::ServeMessages},
     {"GET", "/v1/connect", &Gateway::ServeConnect},
     {"GET", "/api/c/inbox/{user}", &Gateway::ServeInbox},
-    {"GET", "/api/c/outbox/{user}", &Gateway::ServeOutbox},
-    {"GET", "/v1/users/{user}", &Gateway::ServeUser},
+    {"GET", "/api/c/outbox/{user}", &Gateway::ServeOutbox, true},
+    {"GET", "/v1/users/{user}", &Gateway::ServeUser, true},
     {"GET", "/v1/users/{user}/inbox", &Gateway::ServeInbox},
-    {"GET", "/v1/users/{user}/outbox", &Gateway::ServeOutbox},
+    {"GET", "/v1/users/{user}/outbox", &Gateway::ServeOutbox, true},
     {"PUT", "/v1/users/{user}/cursor", &Gateway::ServeCursor},
-    {"GET", "/api/f/{rest}", &Gateway::ServeNotBuilt},
+    {"GET", "/api/f/{rest}", &Gateway::ServeNotBuilt, true},
 };
 
 std::vector<RouteName> Gateway::Routes() {
@@ -73,21 +73,25 @@ void Gateway::OnRequest(net::HttpExchange& exchange) {
   const net::HttpRequest& request = exchange.request();
   PathVars vars;
   const std::string_view begin = request.path.substr(0, kNotBuilt.size() + 1);
+  const bool head = request.method == "HEAD";
   if (begin == kNotBuilt || begin == "/api/f/") return ServeNotBuilt(exchange, vars);
-  std::string_view takes;
+  std::string takes;
   for (const Route& route : kRoutes) {
     if (!Match(route.path, request.path, &vars)) continue;
-    if (request.method == route.method || (request.method == "HEAD" && route.method == "GET")) {
+    if (request.method == route.method || (head && route.head)) {
       return (this->*route.serve)(exchange, vars);
     }
-    takes = route.method;
+    takes.append(takes.empty() ? "" : ", ").append(route.method);
+    if (route.head) takes.append(", HEAD");
   }
-  if (!takes.empty()) {
-    return Refuse(exchange, wire::REASON_METHOD, "this path takes " + std::string(takes),
-                  {{"Allow", std::string(takes)}});
-  }
+  if (!takes.empty()) return WrongMethod(exchange, takes);
   if (extra_ && extra_(exchange)) return;
   Refuse(exchange, wire::REASON_NOT_FOUND);
+}
+
+void Gateway::WrongMethod(net::HttpExchange& exchange, std::string_view takes) {
+  Refuse(exchange, wire::REASON_METHOD, "this path takes " + std::string(takes),
+         {{"Allow", std::string(takes)}});
 }
 
 bool Gateway::Vital(std::string_view path) const { return ops::Ops::Vital(path); }
@@ -112,8 +116,11 @@ bool Gateway::Here(net::HttpExchange& exchange, UserId user) {
   refusal.set_detail("this user is served by " + gateway);
   std::string body;
   AppendRefusalJson(refusal, &body);
-  exchange.Reply(307, "application/json", body,
-                 {{"Location", "http://" + gateway + std::string(exchange.request().target)}});
+  // Of the target only what is under its host, in whichever form it came.
+  const net::HttpRequest& request = exchange.request();
+  std::string location = "http://" + gateway + std::string(request.path);
+  if (!request.query.empty()) location.append("?").append(request.query);
+  exchange.Reply(307, "application/json", body, {{"Location", location}});
   return false;
 }
 
