@@ -54,6 +54,7 @@ class NullStream final : public ByteStream {
   void ResumeReading() override {}
   void CloseAfterFlush() override {}
   const Endpoint& peer() const override { return endpoint; }
+  Endpoint local() const override { return {}; }
   std::uint64_t bytes_in() const override { return 0; }
   std::uint64_t bytes_out() const override { return 0; }
   StreamHandler* handler = nullptr;

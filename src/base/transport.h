@@ -99,6 +99,8 @@ class ByteStream {
   // Sends what is unsent, then closes; OnClosed follows. Nothing more is read.
   virtual void CloseAfterFlush() = 0;
   virtual const Endpoint& peer() const = 0;
+  // This side's address: the one that a peer who connected has dialled. Asks the kernel.
+  virtual Endpoint local() const = 0;
   virtual std::uint64_t bytes_in() const = 0;
   virtual std::uint64_t bytes_out() const = 0;
 };

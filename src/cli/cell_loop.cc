@@ -133,6 +133,7 @@ Result<bool, std::string> CellLoop::StartHost(const Config& config, const std::s
   options.gateway = HasRole(config, "gateway");
   options.logic = logic;
   options.relay = HasRole(config, "relay");
+  options.http_limits.hosts = config.list(options.gateway ? "gateway.hosts" : "ops.hosts");
   options.secret = secret;
   options.deployment = config.string("deployment.name");
   for (Endpoint* at : {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {

@@ -10,10 +10,16 @@ namespace baiwan::cli {
 namespace {
 
 constexpr std::size_t kMaxDeploymentName = 64;
+constexpr std::size_t kMaxHosts = 64;
 constexpr Nanos kPortWithin = 3 * kSecond;
 constexpr std::uint64_t kKiB = 1 << 10;
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kGiB = 1 << 30;
+
+std::optional<std::string> WrongHost(std::string_view host) {
+  if (FormOf(host) != HostForm::kNone) return std::nullopt;
+  return "'" + std::string(host) + "' is neither an address nor a name, without port";
+}
 
 void ProcessKeys(ConfigSchema& s) {
   s.String("process.name", "", "What this process is called; by default after its roles and cell.",
@@ -51,8 +57,14 @@ void CellKeys(ConfigSchema& s) {
 
 void RoleKeys(ConfigSchema& s) {
   const auto port = "With several cells in one process each further cell takes the next port.";
+  const auto others = "Requests for other hosts get 421, those of other sites' pages 403.";
   s.Endpoint("gateway.http", "127.0.0.1:9500", std::string("Where clients connect. ") + port,
              ConfigUse::kListens);
+  s.List("gateway.hosts", {},
+         std::string("Names or addresses, beside its own and names without a dot, under which "
+                     "browsers reach it, and whose pages may use it. ") +
+             others,
+         kMaxHosts, WrongHost);
   s.Int("gateway.max_connections", 16'384, "Connections of clients at a time.", 1, 1'000'000);
   s.Int("gateway.max_handshakes", 4096,
         "Of these, such as have sent no whole request or WebSocket message yet, and at most half "
@@ -77,6 +89,7 @@ void RoleKeys(ConfigSchema& s) {
              "Where gateway and relay of another process connect.", ConfigUse::kListens);
   s.Endpoint("ops.listen", "127.0.0.1:0", "/metrics and the like, where there is no gateway.",
              ConfigUse::kListens);
+  s.List("ops.hosts", {}, "As gateway.hosts, where there is no gateway.", kMaxHosts, WrongHost);
   s.Int("logic.window_messages", 1024, "Send ids of a user taken beyond those stored.", 1, 65'536);
   s.Bytes("logic.window_bytes", 256 * kKiB, "Bodies of a user taken and not yet stored.", kKiB,
           64 * kMiB);
@@ -95,6 +108,9 @@ void RoleKeys(ConfigSchema& s) {
   s.Endpoint("registry.endpoint", "127.0.0.1:8089", "Where the registry is, for all others.");
   s.Endpoint("registry.listen", "127.0.0.1:8089", "Where the registry listens.",
              ConfigUse::kListens);
+  s.List("registry.hosts", {},
+         "As gateway.hosts, for the registry; the host of registry.endpoint is always one.",
+         kMaxHosts, WrongHost);
   s.Duration("registry.lease", 10 * kSecond, "A service that does not renew is gone after this.",
              kSecond, 600 * kSecond);
   s.Duration("registry.claim_wait", 250 * kMillisecond,

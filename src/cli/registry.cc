@@ -42,7 +42,10 @@ int Run(const ConfigArgs& args) {
   registry::RegistryServer server(
       node, options, table, [&ops](net::HttpExchange& exchange) { return ops.Handle(exchange); });
   ops.AddSource(&server);
-  auto http = net::HttpServer::Listen(node, at, server, net::HttpLimits{});
+  net::HttpLimits limits;
+  limits.hosts = config->list("registry.hosts");
+  limits.hosts.push_back(config->endpoint("registry.endpoint").host);
+  auto http = net::HttpServer::Listen(node, at, server, limits);
   if (!http) {
     return Fail(
         fmt::format("the registry cannot listen on {}: {}", at.ToString(), Message(http.error())));

@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "net/loop_core.h"
+#include "net/sockets.h"
 
 namespace baiwan::net {
 
@@ -121,6 +122,7 @@ class Stream final : public ByteStream {
   void ResumeReading() override { connection_->ResumeReading(); }
   void CloseAfterFlush() override { connection_->CloseAfterFlush(); }
   const Endpoint& peer() const override { return connection_->peer(); }
+  Endpoint local() const override { return LocalEndpoint(connection_->fd); }
   std::uint64_t bytes_in() const override { return connection_->bytes_in(); }
   std::uint64_t bytes_out() const override { return connection_->bytes_out(); }
 

@@ -35,6 +35,9 @@ struct HttpLimits {
   // brought a whole message: at most so many, and at most half of the connections or a quarter of
   // their memory. The one that has waited longest makes room for the next.
   std::uint32_t max_handshakes = 4096;
+  // Names and addresses, beside its own, under which this server is reached, and whose pages may
+  // use it; see net/http_host.h. Requests for other hosts get 421, those of other pages 403.
+  std::vector<std::string> hosts;
   Nanos idle_timeout = 300 * kSecond;  // without a request; WebSockets have heartbeats instead
   Nanos head_timeout = 10 * kSecond;   // from the first byte of a request to its last
   WsLimits websocket;

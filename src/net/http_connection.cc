@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "net/http_host.h"
 #include "net/ws_handshake.h"
 
 namespace baiwan::net {
@@ -12,6 +13,11 @@ constexpr HttpFault kNoMemory{503, "overloaded", "no memory for this request now
 constexpr HttpFault kNoRoom{503, "overloaded", "no memory for this answer now"};
 constexpr HttpFault kTooMany{503, "too_many_connections",
                              "this server has no room for more clients"};
+constexpr HttpFault kNotOurHost{
+    421, "misdirected_request",
+    "this server does not know itself by that host: see its hosts setting"};
+constexpr HttpFault kForeignPage{403, "foreign_page",
+                                 "requests that pages of other sites make are not taken"};
 constexpr std::size_t kSmallAnswer = 1 << 10;    // bytes; always sent
 constexpr std::size_t kUnsentInNeed = 16 << 10;  // kMaxUnsent, while memory is short
 constexpr Nanos kReserveWait = kSecond;          // for the one request of a connection in reserve
@@ -123,6 +129,10 @@ bool HttpConnection::Serve() {
   form_.http10 = parser_.http10();
   form_.keep_alive = request.keep_alive && !server_.stopping;
   form_.head_only = request.method == "HEAD";
+  if (const HttpFault* const foreign = ForeignFault()) {
+    Refuse(*foreign);
+    return true;
+  }
   if (reserve_) {
     form_.keep_alive = false;
     if (request.method != "GET" || !server_.service.Vital(request.path)) {
@@ -138,6 +148,26 @@ bool HttpConnection::Serve() {
   in_service_ = false;
   if (phase_ == Phase::kReading && Clogged()) Enter(Phase::kClogged);
   return true;
+}
+
+// Null if the request is for us, and from nobody else's page.
+const HttpFault* HttpConnection::ForeignFault() {
+  const HttpRequest& request = parser_.request();
+  // Most are like the one before.
+  if (request.host == our_host_ && request.Header("Origin").empty() &&
+      request.Header("Sec-Fetch-Site").empty()) {
+    return nullptr;
+  }
+  switch (IsForeign(request, stream_->local().host, server_.limits.hosts)) {
+    case Foreign::kHost:
+      return &kNotOurHost;
+    case Foreign::kPage:
+      return &kForeignPage;
+    case Foreign::kNo:
+      break;
+  }
+  our_host_ = request.host;
+  return nullptr;
 }
 
 // Tells since when the connection is in the state that the sweep will find it in.

@@ -98,6 +98,7 @@ class HttpConnection final : public Newcomer, private StreamHandler, private Htt
 
   std::size_t TakeRequests(std::string_view data);
   bool Serve();
+  const HttpFault* ForeignFault();
   void Incomplete(bool partial);
   void Close();
   void CoverHeld();
@@ -121,6 +122,7 @@ class HttpConnection final : public Newcomer, private StreamHandler, private Htt
   AnswerForm form_;  // of the answer to come
   Nanos since_ = 0;  // in this phase, or since the first byte of a request
   std::uint64_t requests_ = 0;
+  std::string our_host_;  // as the request before called us
   std::size_t left_ = 0;  // bytes that wait, unused, behind an unanswered request
   WsConnection* upgraded_ = nullptr;
   Lifetime::Token upgraded_alive_;

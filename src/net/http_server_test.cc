@@ -228,6 +228,37 @@ TEST_F(HttpServerTest, AnAnswerThatNeverComesDoesNotHoldAHalfClosedClientForEver
   EXPECT_TRUE(server->Connections().empty());
 }
 
+TEST_F(HttpServerTest, TakesNothingForOtherHostsOrFromOtherPages) {
+  HttpLimits limits;
+  limits.hosts = {"chat.example.com"};
+  Start(limits);
+  const auto get = [](const std::string& fields) {
+    return "GET /x HTTP/1.1\r\n" + fields + "\r\n";
+  };
+  for (const char* fields :
+       {"Host: 127.0.0.1:80\r\n", "Host: h\r\n", "Host: chat.example.com\r\n",
+        "Host: h\r\nOrigin: http://h\r\n", "Host: h\r\nSec-Fetch-Site: none\r\n"}) {
+    EXPECT_THAT(Answer(get(fields)), StartsWith("HTTP/1.1 200 ")) << fields;
+  }
+  EXPECT_THAT(Answer("GET / HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+  service.seen.clear();
+  const std::pair<const char*, const char*> cases[] = {
+      {"Host: evil.example\r\n", "421"},
+      {"Host: 10.0.0.2\r\n", "421"},
+      {"Host: h\r\nOrigin: http://evil.example\r\n", "403"},
+      {"Host: h\r\nSec-Fetch-Site: cross-site\r\n", "403"},
+      {"Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: null\r\n", "403"},
+  };
+  for (const auto& [fields, status] : cases) {
+    // Also behind a good one, and nothing behind it is served.
+    const std::string answers = Answer(get("Host: h\r\n") + get(fields) + get("Host: h\r\n"));
+    EXPECT_EQ(Count(answers, "HTTP/1.1 "), 2u) << fields;
+    EXPECT_THAT(answers, HasSubstr(std::string("HTTP/1.1 ") + status)) << fields;
+    EXPECT_THAT(answers, HasSubstr("Connection: close\r\n")) << fields;
+  }
+  EXPECT_EQ(service.seen.size(), std::size(cases));
+}
+
 TEST_F(HttpServerTest, ContinuesAClientThatAsksFirst) {
   Start();
   RawPeer peer(world, server->local());

@@ -40,6 +40,8 @@ void SimStream::ResumeReading() {
   transport_.MarkReady(socket_);
 }
 
+Endpoint SimStream::local() const { return {transport_.network_.ip(transport_.life_->node), 0}; }
+
 void SimStream::CloseAfterFlush() {
   if (closed_ || closing_) return;
   closing_ = true;

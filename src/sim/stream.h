@@ -29,6 +29,7 @@ class SimStream final : public ByteStream {
   void ResumeReading() override;
   void CloseAfterFlush() override;
   const Endpoint& peer() const override { return peer_; }
+  Endpoint local() const override;
   std::uint64_t bytes_in() const override { return bytes_in_; }
   std::uint64_t bytes_out() const override { return bytes_out_; }
 

@@ -268,6 +268,28 @@ TEST_P(HostileTest, WhatFollowsARefusedHandshakeIsNotExecuted) {
   EXPECT_EQ(User(1)["SendId"], 0);
 }
 
+// A browser that has a page of another site open does for it what it may do itself.
+TEST_P(HostileTest, PagesOfOtherSitesCanDoNothing) {
+  const Endpoint to = cells->gateway(0);
+  const std::string upgrade =
+      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const std::string connect =
+      "GET /v1/connect HTTP/1.1\r\nHost: " + to.ToString() + "\r\n" + upgrade;
+  EXPECT_THAT(cells->Raw(to, connect + "Origin: http://evil.example\r\n\r\n"),
+              StartsWith("HTTP/1.1 403 "));
+  const auto upgraded = [](const std::string& s) { return s.find("\r\n\r\n") != s.npos; };
+  EXPECT_THAT(cells->Raw(to, connect + "Origin: http://" + to.ToString() + "\r\n\r\n", upgraded),
+              StartsWith("HTTP/1.1 101 "));
+  const std::string chat = "GET /api/c/1/2/1/?message=x HTTP/1.1\r\nConnection: close\r\nHost: ";
+  const std::string image = "\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n\r\n";
+  EXPECT_THAT(cells->Raw(to, chat + to.ToString() + image), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(cells->Raw(to, chat + "evil.example\r\n\r\n"), StartsWith("HTTP/1.1 421 "));
+  EXPECT_EQ(User(1)["SendId"], 0);
+  EXPECT_THAT(cells->Raw(to, chat + to.ToString() + "\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+  ASSERT_TRUE(cells->RunUntil([&] { return User(1)["SendId"] == 1; }));
+}
+
 // Any bytes at all, on HTTP and behind an upgrade.
 TEST_P(HostileTest, Noise) {
   Rng rng(42);

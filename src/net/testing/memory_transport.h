@@ -158,6 +158,7 @@ class MemoryStream final : public ByteStream {
     if (end_->other) end_->other->fin = true;
   }
   const Endpoint& peer() const override { return end_->peer; }
+  Endpoint local() const override { return {"127.0.0.1", 0}; }
   std::uint64_t bytes_in() const override { return end_->bytes_in; }
   std::uint64_t bytes_out() const override { return end_->bytes_out; }
 
