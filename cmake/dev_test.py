@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""What ./dev leaves on the machine when its install does not end well. Nothing is installed: the tools
-that it calls are stubs, and the policy that keeps services from starting lies in the test's own folder."""
+"""What ./dev leaves on the machine when its install does not end well, and what ./dev plant takes for a
+finder. Nothing is installed or built: the tools that it calls are stubs, and the policy that keeps services
+from starting lies in the test's own folder."""
 
 import os
 import pathlib
@@ -174,6 +175,54 @@ class Install(unittest.TestCase):
         self.policy.write_text("#!/bin/sh\n# Mine.\nexit 101\n")
         self.assertEqual(self.setup("quick"), 0)
         self.assertIn("Mine", self.policy.read_text())
+
+
+# As ctest speaks: with a test that finds "seen", none that sees "unseen", and so on.
+CTEST = r"""
+begins() { printf '1: [ RUN      ] A.B\n'; }
+ends() { printf '12/34 Test  #7: %s .......***%s    0.01 sec\n' "$@"; }
+case "${BAIWAN_PLANT:-none} $*" in
+  seen*) begins; ends A.B Failed; exit 8 ;;
+  aborted*) begins; ends A.B "Exception: SegFault"; exit 8 ;;
+  skipped*) ends A.A Skipped; begins; ends A.B Failed; exit 8 ;;
+  never-begins*) ends A.B "Exception: SegFault"; exit 8 ;;
+  nobody*) echo "No tests were found!!!"; exit 8 ;;
+  always*) begins; ends A.Always Failed; exit 8 ;;
+  slow*) exit 124 ;;
+  "none "*Always*) exit 8 ;;
+esac
+"""
+PLANT_TOOLS = {"dpkg-query": "echo installed", "cmake": "mkdir -p build/planted; touch build/planted/build.ninja",
+               "git": "true", "timeout": 'shift; exec "$@"', "ctest": CTEST}  # fmt: skip
+
+
+class Plant(unittest.TestCase):
+    def plant(self, *names):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder)
+            (path / "dev").write_text(DEV.read_text())
+            (path / "tools").mkdir()
+            for name, text in PLANT_TOOLS.items():
+                (path / "tools" / name).write_text(f"#!/bin/sh\n{text}\n")
+                (path / "tools" / name).chmod(0o755)
+            environment = {**os.environ, "PATH": f"{path / 'tools'}:{os.environ['PATH']}"}
+            return subprocess.run(["bash", path / "dev", "plant", *names], env=environment, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)  # fmt: skip
+
+    def test_a_test_that_fails_or_aborts_finds_a_mistake(self):
+        done = self.plant("seen", "aborted", "skipped")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count("found by A.B"), 3, done.stdout)
+
+    def test_nothing_else_does(self):
+        for name, why in (("unseen", "NOT FOUND"), ("never-begins", "A.B does not begin"),
+                          ("nobody", "no test failed"), ("slow", "five minutes"),
+                          ("always", "A.Always fails without it")):  # fmt: skip
+            with self.subTest(name):
+                done = self.plant("seen", name)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertIn("NOT FOUND", done.stdout)
+                self.assertIn(why, done.stdout)
 
 
 if __name__ == "__main__":
