@@ -226,7 +226,7 @@ void Connection::Flush() {
 }
 
 void Connection::Drained() {
-  if (ended_ || core_->lingering >= kMostLingering) {
+  if (ended_ || core_->lingering >= core_->options().max_lingering) {
     Close(NetError::kEof);
     return;
   }

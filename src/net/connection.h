@@ -28,7 +28,6 @@ namespace baiwan::net {
 class Connection final : public IoObject {
  public:
   static constexpr Nanos kLingerTime = 2 * kSecond;
-  static constexpr std::size_t kMostLingering = 1024;  // in a loop; beyond it they are closed
 
   Connection(LoopCore& core, int descriptor, Endpoint peer)
       : IoObject(Kind::kConnection, core, descriptor), peer_(std::move(peer)) {}

@@ -153,7 +153,7 @@ class EpollLoop final : public LoopCore {
           OnConnection(static_cast<Connection&>(object), events_[i].events);
           break;
         case IoObject::Kind::kListener:
-          OnListener(static_cast<ListenSocket&>(object));
+          AcceptFrom(static_cast<ListenSocket&>(object));
           break;
         case IoObject::Kind::kConnector:
           OnConnector(static_cast<Connector&>(object));
@@ -182,21 +182,6 @@ class EpollLoop final : public LoopCore {
     const bool marked = connection.readable;
     connection.readable = true;
     if (!marked && connection.WantsRead()) Read(connection);
-  }
-
-  void OnListener(ListenSocket& listener) {
-    while (listener.wants_accept() && listener.room() > 0) {
-      SocketAddress peer;
-      ++stats_.syscalls;
-      const int fd = accept4(listener.fd, peer.get(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) {
-        listener.Accepted(fd, ToEndpoint(peer));
-        continue;
-      }
-      const int error = errno;
-      listener.AcceptFailed(error);
-      if (error == EAGAIN) return;
-    }
   }
 
   void OnConnector(Connector& connector) {

@@ -16,7 +16,6 @@ void ListenSocket::Pause() {
 void ListenSocket::Resume() {
   if (fd < 0) return;
   paused_ = false;
-  core_->MarkReady(*this);
   core_->MarkDirty(*this);
 }
 
@@ -25,7 +24,6 @@ void ListenSocket::Close() {
   core_->Cancel(std::exchange(throttle_, 0));
   // Stops listening at once, whatever still refers to the socket.
   shutdown(fd, SHUT_RDWR);
-  for (const Waiting& connection : std::exchange(waiting_, {})) close(connection.descriptor);
   core_->Detach(*this);
   core_->Bury(*this);
 }
@@ -34,31 +32,12 @@ int ListenSocket::room() const {
   return kAcceptsPerTurn - (turn_ == core_->counters().turns ? accepted_ : 0);
 }
 
-void ListenSocket::Accepted(int descriptor, std::optional<Endpoint> peer) {
-  if (fd < 0) {
-    close(descriptor);
-    return;
-  }
-  waiting_.push_back({descriptor, std::move(peer)});
-  if (waiting_.size() == 1) RunReady();
-}
-
-void ListenSocket::RunReady() {
-  while (fd >= 0 && !paused_ && !waiting_.empty()) {
-    if (room() <= 0) {
-      core_->MarkReady(*this);
-      break;
-    }
-    if (turn_ != core_->counters().turns) accepted_ = 0;
-    turn_ = core_->counters().turns;
-    ++accepted_;
-    Waiting next = std::move(waiting_.front());
-    waiting_.pop_front();
-    auto stream =
-        core_->NewStream(next.descriptor, next.peer ? *next.peer : PeerEndpoint(next.descriptor));
-    if (stream) on_accept_(std::move(stream));
-  }
-  if (fd >= 0) core_->MarkDirty(*this);
+void ListenSocket::Accepted(int descriptor, const Endpoint& peer) {
+  if (turn_ != core_->counters().turns) accepted_ = 0;
+  turn_ = core_->counters().turns;
+  ++accepted_;
+  auto stream = core_->NewStream(descriptor, peer, true);
+  if (stream) on_accept_(std::move(stream));
 }
 
 void ListenSocket::Flush() {
@@ -80,7 +59,6 @@ void ListenSocket::AcceptFailed(int error) {
         core_->MarkDirty(*this);
       });
   }
-  if (fd >= 0) core_->MarkDirty(*this);
 }
 
 void Connector::SetTimeout(Nanos timeout) {
@@ -108,7 +86,7 @@ void Connector::RunReady() {
     return;
   }
   const int descriptor = std::exchange(fd, -1);
-  auto stream = core_->NewStream(descriptor, ToEndpoint(to_));
+  auto stream = core_->NewStream(descriptor, ToEndpoint(to_), false);
   if (stream) {
     done(std::move(stream));
   } else {

@@ -2,12 +2,11 @@
 //
 // Threads: the loop's. Failure: out of file descriptors, or any lasting error of accept, stops
 // accepting for kThrottle, without a word: connections wait in the kernel's backlog meanwhile, and
-// the loop does not spin. A connect ends once: connected, refused, or out of time.
+// the loop does not spin. They wait there too while the loop has LoopOptions::max_accepted. A
+// connect ends once: connected, refused, or out of time.
 #pragma once
 
-#include <deque>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "net/loop_core.h"
@@ -19,7 +18,6 @@ class ListenSocket final : public IoObject {
  public:
   static constexpr Nanos kThrottle = 100 * kMillisecond;
   static constexpr int kAcceptsPerTurn = 64;
-  static constexpr std::size_t kMostWaiting = 256;  // accepted, but not handed over yet
 
   ListenSocket(LoopCore& core, int descriptor, AcceptFn on_accept)
       : IoObject(Kind::kListener, core, descriptor),
@@ -32,30 +30,22 @@ class ListenSocket final : public IoObject {
   void Resume();
   void Close();
 
-  // From the backend.
-  bool wants_accept() const {
-    return fd >= 0 && !paused_ && throttle_ == 0 && waiting_.size() < kMostWaiting;
-  }
+  // From the loop.
+  bool wants_accept() const { return fd >= 0 && !paused_ && throttle_ == 0 && core_->may_accept(); }
   // How many more this turn.
   int room() const;
-  // `peer`: if it is known already.
-  void Accepted(int descriptor, std::optional<Endpoint> peer);
+  void Accepted(int descriptor, const Endpoint& peer);
   void AcceptFailed(int error);
 
-  void RunReady() override;
+  void RunReady() override {}
   void Flush() override;
   void Orphan() override { Close(); }
 
  private:
-  struct Waiting {
-    int descriptor;
-    std::optional<Endpoint> peer;
-  };
   const Endpoint local_;
   const AcceptFn on_accept_;
   bool paused_ = false;
   TimerId throttle_ = 0;
-  std::deque<Waiting> waiting_;
   std::uint64_t turn_ = 0;  // in which …
   int accepted_ = 0;        // … so many were handed over
 };

@@ -1,8 +1,10 @@
 #include "net/loop_core.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -128,6 +130,7 @@ void LoopCore::DigGraves() {
       continue;
     }
     object->Release();
+    Forget(*object);
     object->core_ = nullptr;
     objects_.back()->index_ = object->index_;
     std::swap(objects_[object->index_], objects_.back());
@@ -138,30 +141,60 @@ void LoopCore::DigGraves() {
   graves_.resize(kept);
 }
 
+// A socket has been closed in full.
+void LoopCore::Forget(IoObject& object) {
+  if (object.kind == IoObject::Kind::kListener) std::erase(listeners_, &object);
+  if (!object.accepted) return;
+  const bool was_full = !may_accept();
+  --accepted_;
+  if (!was_full || shut_down_) return;
+  for (IoObject* const listener : listeners_) MarkDirty(*listener);
+}
+
+void LoopCore::AcceptFrom(ListenSocket& listener) {
+  const int flags = SOCK_CLOEXEC | (blocking() == Blocking::kNo ? SOCK_NONBLOCK : 0);
+  while (listener.wants_accept() && listener.room() > 0) {
+    SocketAddress peer;
+    ++stats_.syscalls;
+    const int fd = accept4(listener.fd, peer.get(), &peer.size, flags);
+    if (fd >= 0) {
+      listener.Accepted(fd, ToEndpoint(peer));
+      continue;
+    }
+    const int error = errno;
+    listener.AcceptFailed(error);
+    if (error == EAGAIN) break;
+  }
+  if (listener.fd >= 0) MarkDirty(listener);
+}
+
 void LoopCore::Adopt(std::shared_ptr<IoObject> object) {
   object->index_ = objects_.size();
   objects_.push_back(std::move(object));
 }
 
-std::unique_ptr<ByteStream> LoopCore::NewStream(int descriptor, const Endpoint& peer) {
+std::unique_ptr<ByteStream> LoopCore::NewStream(int descriptor, const Endpoint& peer,
+                                                bool accepted) {
   auto connection = std::make_shared<Connection>(*this, descriptor, peer);
   if (!Attach(*connection)) {
     close(descriptor);
     return nullptr;
   }
   Adopt(connection);
+  connection->accepted = accepted;
+  accepted_ += accepted ? 1 : 0;
   MarkDirty(*connection);
   return std::make_unique<Stream>(std::move(connection));
 }
 
 Result<std::unique_ptr<Listener>, NetError> LoopCore::Listen(const Endpoint& at,
                                                              AcceptFn on_accept) {
-  auto descriptor = OpenListener(at, options_.backlog, blocking());
+  auto descriptor = OpenListener(at, options_.backlog, Blocking::kNo);
   const Nanos until = clock().Monotonic() + options_.port_within;
   while (!descriptor && descriptor.error() == NetError::kAddressInUse &&
          clock().Monotonic() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    descriptor = OpenListener(at, options_.backlog, blocking());
+    descriptor = OpenListener(at, options_.backlog, Blocking::kNo);
   }
   if (!descriptor) return descriptor.error();
   auto socket = std::make_shared<ListenSocket>(*this, *descriptor, std::move(on_accept));
@@ -170,6 +203,7 @@ Result<std::unique_ptr<Listener>, NetError> LoopCore::Listen(const Endpoint& at,
     return NetError::kOther;
   }
   Adopt(socket);
+  listeners_.push_back(socket.get());
   MarkDirty(*socket);
   return std::unique_ptr<Listener>(std::make_unique<ListenHandle>(std::move(socket)));
 }

@@ -59,6 +59,7 @@ class IoObject {
   bool readable = false;         // a read may bring something (epoll)
   bool hung_up = false;          // … among it the end of the stream
   bool blocked = false;          // the socket takes nothing until it says so
+  bool accepted = false;         // by a listener, which counts
 
  protected:
   friend class LoopCore;
@@ -71,7 +72,7 @@ class IoObject {
 
 class LoopCore : public RealLoop, public Transport {
  public:
-  explicit LoopCore(const LoopOptions& options) : options_(options) {}
+  explicit LoopCore(const LoopOptions& options) : options_(options), pool_(options.spare_bytes) {}
   ~LoopCore() override;
 
   Clock& clock() override { return SystemClock(); }
@@ -97,7 +98,8 @@ class LoopCore : public RealLoop, public Transport {
   // The object is closed; it goes when nothing refers to it any more.
   void Bury(IoObject& object);
   // A stream over a connected descriptor.
-  std::unique_ptr<ByteStream> NewStream(int descriptor, const Endpoint& peer);
+  std::unique_ptr<ByteStream> NewStream(int descriptor, const Endpoint& peer, bool accepted);
+  bool may_accept() const { return accepted_ < options_.max_accepted; }
   const LoopOptions& options() const { return options_; }
   BufferPool& pool() { return pool_; }
   LoopStats& counters() { return stats_; }
@@ -128,6 +130,8 @@ class LoopCore : public RealLoop, public Transport {
   bool all_closed() const { return objects_.empty(); }
   // Lets go of what nothing refers to any more.
   void DigGraves();
+  // Connections wait at the listener, which has a socket that does not block.
+  void AcceptFrom(ListenSocket& listener);
 
   const LoopOptions options_;
   PostQueue posts_;
@@ -141,6 +145,7 @@ class LoopCore : public RealLoop, public Transport {
   void RunHooks();
   void FlushDirty();
   void Adopt(std::shared_ptr<IoObject> object);
+  void Forget(IoObject& object);
 
   TimerHeap timers_;
   std::vector<TurnHook*> hooks_;  // null: removed while the hooks ran
@@ -148,6 +153,8 @@ class LoopCore : public RealLoop, public Transport {
   std::vector<std::function<void()>> posted_;
   BufferPool pool_;
   std::vector<std::shared_ptr<IoObject>> objects_;
+  std::vector<IoObject*> listeners_;  // of these
+  std::size_t accepted_ = 0;          // of these
   std::vector<IoObject*> ready_, ready_now_;
   std::vector<IoObject*> dirty_, dirty_now_;
   std::vector<IoObject*> graves_;

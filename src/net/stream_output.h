@@ -16,6 +16,8 @@ namespace baiwan::net {
 
 class BufferPool {
  public:
+  explicit BufferPool(std::size_t most_bytes) : most_(most_bytes) {}
+
   std::string Take() {
     if (spare_.empty()) return {};
     std::string buffer = std::move(spare_.back());
@@ -28,7 +30,7 @@ class BufferPool {
     std::string mine = std::move(buffer);
     buffer = {};
     if (mine.capacity() < kSmallest || mine.capacity() > kLargest) return;
-    if (held_ + mine.capacity() > kMost) return;
+    if (held_ + mine.capacity() > most_) return;
     held_ += mine.capacity();
     mine.clear();
     spare_.push_back(std::move(mine));
@@ -37,8 +39,8 @@ class BufferPool {
  private:
   static constexpr std::size_t kSmallest = 256;     // bytes worth keeping
   static constexpr std::size_t kLargest = 2 << 20;  // bytes; what is larger goes back to the heap
-  static constexpr std::size_t kMost = 16 << 20;    // bytes in all
 
+  const std::size_t most_;
   std::vector<std::string> spare_;
   std::size_t held_ = 0;
 };

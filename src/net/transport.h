@@ -29,7 +29,13 @@ struct LoopOptions {
   std::uint32_t ring_entries = 4096;
   std::uint32_t buffers = 1024;  // receive buffers shared by all streams of the loop
   std::uint32_t buffer_bytes = 16 << 10;
+  std::size_t spare_bytes = 16 << 20;  // of output buffers that nobody uses, kept for the next
   int backlog = 4096;
+  // Accepted sockets, until they are closed in full. While there are so many nothing is accepted,
+  // and connections wait in the kernel's backlog: descriptors beyond belong to others.
+  std::size_t max_accepted = 1'000'000;
+  std::size_t max_lingering =
+      1024;  // that wait for the other side to close; beyond: closed at once
   Nanos flush_timeout = 10 * kSecond;  // how long a closing stream may take to send the rest
   // How long Listen waits, blocking, for a port that is taken: the kernel lets go of the sockets of
   // a killed process only after its end, and this one may be that process's next life.

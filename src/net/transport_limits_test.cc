@@ -9,6 +9,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
+#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -289,6 +291,49 @@ TEST_P(TransportLimits, WithoutDescriptorsConnectionsWaitAndTheLoopDoesNotSpin) 
   few.GiveBack();
   ASSERT_TRUE(RunUntil([&] { return accepted == 2; })) << "as soon as there are some again";
   EXPECT_EQ(refused(), NetError{});
+}
+
+std::size_t OpenDescriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+// What is beyond belongs to others of the process, which would fail without.
+TEST_P(TransportLimits, MoreConnectionsThanTheLoopMayAcceptWaitInTheKernel) {
+  LoopOptions options;
+  options.max_accepted = 3;
+  Start(options);
+  std::vector<Peer> accepted;
+  accepted.reserve(20);
+  const auto take = [&](std::unique_ptr<ByteStream> stream) {
+    accepted.emplace_back().Own(std::move(stream));
+  };
+  Listen(take);
+  const auto second = loop->transport().Listen({"127.0.0.1", 0}, take);
+  ASSERT_TRUE(second.ok());
+  std::vector<std::unique_ptr<RawSocket>> clients;
+  for (int i = 0; i < 10; ++i) {
+    const Endpoint to = i % 2 == 0 ? listener->local() : (*second)->local();
+    clients.push_back(
+        std::make_unique<RawSocket>(*OpenSocket(*ToSocketAddress(to), Blocking::kYes), to));
+  }
+  const std::size_t before = OpenDescriptors();
+  for (const auto& client : clients) {
+    client->Connect();
+    ASSERT_TRUE(client->connected);
+  }
+  ASSERT_TRUE(RunUntil([&] { return accepted.size() == 3; }));
+  const std::uint64_t syscalls = loop->stats().syscalls;
+  for (int turn = 0; turn < 20; ++turn) loop->RunOnce(2 * kMillisecond);
+  EXPECT_EQ(accepted.size(), 3u);
+  EXPECT_EQ(OpenDescriptors() - before, 3u);
+  EXPECT_LE(loop->stats().syscalls - syscalls, 40u) << "the loop spins";
+
+  for (std::size_t gone = 1; gone <= 7; ++gone) {
+    accepted[gone - 1].stream.reset();
+    ASSERT_TRUE(RunUntil([&] { return accepted.size() == 3 + gone; })) << gone;
+    EXPECT_LE(OpenDescriptors() - before, 3u);
+  }
 }
 
 // Makes every io_uring_setup of this process fail, as container runtimes do.

@@ -1,9 +1,10 @@
 // RealLoop over io_uring: one system call a turn, whatever the number of streams.
 //
-// A listener has one multishot accept, a stream one multishot receive, which stay with the kernel
-// until they are cancelled or it ends them (no IORING_CQE_F_MORE), and then are started again at
-// the end of the turn. At most one send per stream is under way, so that bytes keep their order;
-// its buffer stays where it is until the kernel has answered (StreamOutput).
+// A listener is polled, and connections are accepted one by one: a multishot accept would take all
+// that wait, whatever descriptors are left for others. A stream has one multishot receive, which
+// stays with the kernel until it is cancelled or it ends it (no IORING_CQE_F_MORE), and then is
+// started again at the end of the turn. At most one send per stream is under way, so that bytes
+// keep their order; its buffer stays where it is until the kernel has answered (StreamOutput).
 //
 // user_data is the address of the IoObject, with the operation in its low bits. It needs no
 // generation: an object whose operations have not all been answered is not destroyed, nor is its
@@ -77,7 +78,6 @@ class UringLoop final : public LoopCore {
 
   void OnReceive(Connection& connection, const io_uring_cqe& cqe);
   void OnSend(Connection& connection, const io_uring_cqe& cqe);
-  void OnAccept(ListenSocket& listener, const io_uring_cqe& cqe);
 
   BufferRing buffers_;
   io_uring ring_{};
@@ -200,7 +200,8 @@ void UringLoop::Dispatch() {
         OnSend(static_cast<Connection&>(object), cqe);
         break;
       case kAccept:
-        OnAccept(static_cast<ListenSocket&>(object), cqe);
+        object.arming = false;
+        AcceptFrom(static_cast<ListenSocket&>(object));
         break;
       default:
         static_cast<Connector&>(object).Finished(-cqe.res);
@@ -327,32 +328,15 @@ void UringLoop::OnSend(Connection& connection, const io_uring_cqe& cqe) {
 }
 
 void UringLoop::UpdateAccepting(ListenSocket& listener) {
-  const bool wanted = listener.wants_accept();
-  if (listener.arming) {
-    if (wanted || listener.cancelling) return;
-    if (!CancelMultishot(listener, kAccept)) MarkDirty(listener);
-  } else if (wanted) {
-    io_uring_sqe* const sqe = Next();
-    if (sqe == nullptr) {
-      MarkDirty(listener);
-      return;
-    }
-    io_uring_prep_multishot_accept(sqe, listener.fd, nullptr, nullptr, SOCK_CLOEXEC);
-    Start(listener, sqe, kAccept);
-    listener.arming = true;
+  if (listener.arming || !listener.wants_accept()) return;
+  io_uring_sqe* const sqe = Next();
+  if (sqe == nullptr) {
+    MarkDirty(listener);
+    return;
   }
-}
-
-void UringLoop::OnAccept(ListenSocket& listener, const io_uring_cqe& cqe) {
-  if ((cqe.flags & IORING_CQE_F_MORE) == 0) {
-    listener.arming = listener.cancelling = false;
-    if (listener.fd >= 0) MarkDirty(listener);
-  }
-  if (cqe.res >= 0) {
-    listener.Accepted(cqe.res, std::nullopt);
-  } else {
-    listener.AcceptFailed(-cqe.res);
-  }
+  io_uring_prep_poll_add(sqe, listener.fd, POLLIN);
+  Start(listener, sqe, kAccept);
+  listener.arming = true;
 }
 
 void UringLoop::StartConnect(Connector& connector) {
