@@ -117,9 +117,9 @@ SubmitResult User::Submit(const Submission& s, std::uint64_t now_ms, const Limit
   if (waiting_ != nullptr) {
     const auto it = waiting_->reorder.find(s.send_id);
     if (it != waiting_->reorder.end()) {
-      return it->second.checksum == s.checksum && it->second.is_void == s.is_void
-                 ? SubmitResult{Submitted::kRepeat, Refused::kNo}
-                 : refuse(Refused::kConflict);
+      const Buffered& b = it->second;
+      const bool same = b.is_void == s.is_void && b.receiver == s.receiver && b.body == s.body;
+      return same ? SubmitResult{Submitted::kRepeat, Refused::kNo} : refuse(Refused::kConflict);
     }
   }
   if (s.send_id > window_end(limits)) return refuse(Refused::kWindow);
@@ -148,10 +148,14 @@ SubmitResult User::Submit(const Submission& s, std::uint64_t now_ms, const Limit
 SubmitResult User::Repeat(const Submission& s) {
   const Pending* p = FindPending(s.send_id);
   if (p == nullptr) return {Submitted::kAskOutbox, Refused::kNo};
-  if (p->checksum == s.checksum && (p->friend_index == kVoidFriend) == s.is_void) {
-    return {Submitted::kRepeat, Refused::kNo};
+  const bool is_void = p->friend_index == kVoidFriend;
+  if (p->checksum != s.checksum || is_void != s.is_void) {
+    return {Submitted::kRefused, Refused::kConflict};
   }
-  return {Submitted::kRefused, Refused::kConflict};
+  if (is_void) return {Submitted::kRepeat, Refused::kNo};
+  // Other content may have the same checksum, by chance or by design.
+  const bool durable = s.send_id <= durable_send_id_;
+  return {durable ? Submitted::kAskOutbox : Submitted::kAskLater, Refused::kNo};
 }
 
 bool User::SameAsStored(const wire::Message& stored, const Submission& s) {

@@ -65,9 +65,10 @@ struct Submission {
 
 enum class Submitted : std::uint8_t {
   kTaken,      // will be stored; the durable SendId tells when
-  kRepeat,     // we have it, with this content
+  kRepeat,     // we have it, with this content; a checksum alone does not say so
   kRefused,    // see `why`
-  kAskOutbox,  // old: compare with the outbox at send_id (see SameAsStored)
+  kAskOutbox,  // we have it: compare with the outbox at send_id (see SameAsStored)
+  kAskLater,   // likewise, once the durable SendId has reached it
 };
 struct SubmitResult {
   Submitted what = Submitted::kTaken;
@@ -144,7 +145,7 @@ class User {
   // still.
   bool AgeReorder();
   void DropReorder();
-  // For kAskOutbox: whether the stored message is what was submitted again.
+  // For kAskOutbox and kAskLater: whether the stored message is what was submitted again.
   static bool SameAsStored(const wire::Message& stored, const Submission& submission);
   // Moves ClientReceiveId up, at most to the durable ReceiveId; never down.
   void ReadUpTo(Seq seq, wire::CommitBatch& batch);

@@ -312,7 +312,7 @@ TEST(UserPathsTest, ARepeatAfterARestartIsStillKnown) {
   OneUser u;
   SendAndLose(u, 2);
   u.Crash();
-  EXPECT_EQ(u.Submit(2, 2, "m2").what, Submitted::kRepeat);
+  EXPECT_EQ(u.Submit(2, 2, "m2").what, Submitted::kAskOutbox);
   EXPECT_EQ(u.Submit(2, 2, "m3").why, Refused::kConflict);
 }
 

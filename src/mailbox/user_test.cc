@@ -27,6 +27,7 @@ using testing::OneUser;
 
 constexpr SubmitResult kTaken{};
 constexpr SubmitResult kRepeat{Submitted::kRepeat, Refused::kNo};
+constexpr SubmitResult kAskLater{Submitted::kAskLater, Refused::kNo};
 constexpr SubmitResult kAskOutbox{Submitted::kAskOutbox, Refused::kNo};
 constexpr SubmitResult Refusal(Refused why) { return {Submitted::kRefused, why}; }
 constexpr Seq kMax = ~Seq{0};
@@ -138,7 +139,7 @@ TEST(UserTest, ARepeatIsKnownAndOtherContentIsAConflict) {
   u.Submit(3, 3, "three");  // waits for 2
   for (const char* when : {"applied", "under way", "durable"}) {
     SCOPED_TRACE(when);
-    EXPECT_EQ(u.Submit(1, 2, "one"), kRepeat);
+    EXPECT_EQ(u.Submit(1, 2, "one"), when[0] == 'd' ? kAskOutbox : kAskLater);
     EXPECT_EQ(u.Submit(1, 2, "won"), Refusal(Refused::kConflict));
     EXPECT_EQ(u.Submit(1, 3, "one"), Refusal(Refused::kConflict));
     EXPECT_EQ(u.SubmitVoid(1), Refusal(Refused::kConflict));
@@ -168,7 +169,27 @@ TEST(UserTest, AnOldRepeatIsComparedWithTheOutbox) {
   EXPECT_EQ(u.Submit(1, 2, "one"), kAskOutbox);
   EXPECT_EQ(u.Submit(1, 2, "won"), kAskOutbox);
   EXPECT_EQ(u.SubmitVoid(2), kAskOutbox);
-  EXPECT_EQ(u.Submit(3, 3, "three"), kRepeat);
+  EXPECT_EQ(u.Submit(3, 3, "three"), kAskOutbox);
+}
+
+// Whoever chooses the content may choose one with the checksum of another.
+TEST(UserTest, AChecksumAloneMakesNoRepeat) {
+  OneUser u;
+  const auto forged = [&](Seq send_id, UserId to, std::string_view body, std::string_view as) {
+    return u.user->Submit({send_id, to, body, MessageChecksum(OneUser::kId, 2, send_id, as), false},
+                          0, u.limits, *u.open);
+  };
+  u.Submit(1, 2, "one");
+  u.Submit(3, 2, "three");  // waits for 2
+  EXPECT_EQ(forged(3, 2, "other", "three"), Refusal(Refused::kConflict));
+  EXPECT_EQ(forged(3, 3, "three", "three"), Refusal(Refused::kConflict));
+  EXPECT_EQ(forged(1, 2, "other", "one"), kAskLater);
+  u.Seal();
+  EXPECT_EQ(forged(1, 2, "other", "one"), kAskLater);
+  u.Finish();
+  EXPECT_EQ(forged(1, 2, "other", "one"), kAskOutbox);
+  u.Crash();
+  EXPECT_EQ(forged(1, 2, "other", "one"), kAskOutbox);
 }
 
 TEST(UserTest, TheOutboxTellsRepeatsFromConflicts) {
@@ -229,7 +250,7 @@ TEST(UserTest, SomeManyUnacknowledgedMessagesAreTooMany) {
   for (Seq s = 1; s <= 3; ++s) EXPECT_EQ(u.Submit(s, 2 + s % 2, "x"), kTaken);
   u.Commit();
   EXPECT_EQ(u.Submit(4, 2, "x"), Refusal(Refused::kOutboxFull));
-  EXPECT_EQ(u.Submit(1, 3, "x"), kRepeat);
+  EXPECT_EQ(u.Submit(1, 3, "x"), kAskOutbox);
   EXPECT_EQ(u.SubmitVoid(4), kTaken);  // a void waits for nobody
   u.Ack(3, 1);
   EXPECT_EQ(u.Submit(5, 2, "x"), Refusal(Refused::kOutboxFull));  // that is not durable yet
@@ -256,7 +277,7 @@ TEST(UserTest, AFriendThatNeverAnswersDoesNotBlockTheOthers) {
   u.Crash();
   EXPECT_EQ(u.user->counters(), (Counters{2000, 0, 0, 0}));
   EXPECT_LT(u.user->memory(), 8u << 10);
-  EXPECT_EQ(u.Submit(1, 2, "to nobody"), kRepeat);
+  EXPECT_EQ(u.Submit(1, 2, "to nobody"), kAskOutbox);
   EXPECT_EQ(u.Submit(1, 2, "to somebody"), Refusal(Refused::kConflict));
   EXPECT_EQ(u.Submit(1000, 3, "x"), kAskOutbox);
   u.Ack(2, 1);

@@ -231,6 +231,9 @@ void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wir
     case mailbox::Submitted::kAskOutbox:
       ++counters_.repeats;
       return CompareWithOutbox(r, from, session, submit, request_id);
+    case mailbox::Submitted::kAskLater:
+      ++counters_.repeats;
+      return CompareLater(r, from, session, submit, request_id);
     case mailbox::Submitted::kRepeat:
       ++counters_.repeats;
       // The counters are the answer; a client that repeats may have missed them.
@@ -490,6 +493,10 @@ void Logic::PortClosed(ClientPort& from) {
   const auto forget = [&from](Resident& r) {
     std::erase_if(r.sessions, [&](const auto& s) { return s->port == &from; });
     std::erase_if(r.waiters, [&](const Waiter& w) { return w.port == &from; });
+    std::erase_if(r.repeats, [&](const Repeat& repeat) {
+      if (repeat.port == &from) r.repeat_bytes -= repeat.bytes;
+      return repeat.port == &from;
+    });
   };
   for (Resident& r : residents_.by_use) forget(r);
   for (auto& [user, loading] : loading_) {

@@ -133,7 +133,10 @@ void Logic::Committed(store::StoreError error) {
     counters_.delivered += u.in.count;
     counters_.acknowledged += r.user.counters().send_ack_id - acked;
     residents_.SetPending(r, r.user.pending() && !r.rewound);
-    if (released.stored) AnswerWaiters(r);
+    if (released.stored) {
+      AnswerWaiters(r);
+      CompareRepeats(r);
+    }
     if (released.stored || released.delivered) {
       for (const auto& s : r.sessions) MarkDirty(r, *s);
     }

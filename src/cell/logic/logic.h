@@ -199,6 +199,10 @@ class Logic final : public LogicPort,
               std::uint64_t request_id);
   void CompareWithOutbox(Resident& r, ClientPort& from, SessionId session,
                          const wire::Submit& submit, std::uint64_t request_id);
+  // repeats.cc: what comes again before it is durable
+  void CompareLater(Resident& r, ClientPort& from, SessionId session, const wire::Submit& submit,
+                    std::uint64_t request_id);
+  void CompareRepeats(Resident& r);
   void Refuse(Resident* r, ClientPort& from, SessionId session, std::uint64_t request_id,
               Seq send_id, wire::Reason reason, std::string detail = {});
   void RefuseFrame(ClientPort& from, SessionId session, const wire::ClientFrame& frame,

@@ -28,7 +28,7 @@ bool Logic::InBatch(const Resident& r) const {
 }
 
 bool Logic::Idle(const Resident& r) const {
-  return r.sessions.empty() && r.waiters.empty() && !r.user.pending() &&
+  return r.sessions.empty() && r.waiters.empty() && r.repeats.empty() && !r.user.pending() &&
          r.user.idle(open_->number()) && !r.refilling && !r.evicting && !r.rewound;
 }
 
@@ -71,7 +71,7 @@ void Logic::Recharge(Resident& r) {
   move(Account::kUsers, &r.charged,
        sizeof(Resident) + r.user.memory() + r.sessions.size() * kSessionBytes +
            r.places.capacity() * sizeof(Place));
-  move(Account::kReorder, &r.charged_reorder, r.user.reorder_memory());
+  move(Account::kReorder, &r.charged_reorder, r.user.reorder_memory() + r.repeat_bytes);
 }
 
 void Logic::Drop(Resident& r) {

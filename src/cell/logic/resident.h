@@ -45,6 +45,16 @@ struct Waiter {
   Seq send_id = 0;
 };
 
+// A message that came again while the first of its number is under way: whether it is the same
+// shows when that one is durable.
+struct Repeat {
+  ClientPort* port = nullptr;
+  SessionId session = 0;
+  std::uint64_t request_id = 0;
+  wire::Submit submit;
+  std::size_t bytes = 0;  // charged
+};
+
 // Where a resident stands in the queues of a path.
 struct Place {
   CellId cell = 0;
@@ -65,6 +75,8 @@ struct Resident {
   mailbox::User user;
   std::vector<std::unique_ptr<Session>> sessions;
   std::vector<Waiter> waiters;
+  std::vector<Repeat> repeats;
+  std::size_t repeat_bytes = 0;  // of these
   std::vector<Place> places;
   std::uint64_t charged = 0;          // bytes in the budget's users account
   std::uint64_t charged_reorder = 0;  // … and in its reorder account

@@ -148,6 +148,9 @@ void Logic::Abandon(Resident& r, wire::Reason why) {
   for (const Waiter& w : r.waiters) {
     Refuse(nullptr, *w.port, w.session, w.request_id, w.send_id, why);
   }
+  for (const Repeat& repeat : r.repeats) {
+    Refuse(nullptr, *repeat.port, repeat.session, repeat.request_id, repeat.submit.send_id(), why);
+  }
   if (r.told) std::erase(told_, &r);
   CHECK(!InBatch(r), "no batch points to a user that is dropped");
   node_.budget.Release(Account::kUsers, r.charged);

@@ -299,6 +299,10 @@ bool World::SubmitWhatIsDue(ModelClient& client, Seq send_id) {
                      who + "what is stored was taken again");
     case Submitted::kRepeat:
       return false;
+    case Submitted::kAskLater:
+      Require(send_id > MailboxOf(client.user()).outbox.size(), "I1",
+              who + "what is durable is to be compared later");
+      return false;
     case Submitted::kAskOutbox: {
       const auto& outbox = MailboxOf(client.user()).outbox;
       if (!Require(send_id <= outbox.size(), "I1", who + "asks for what is not durable")) {
