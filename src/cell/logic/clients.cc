@@ -126,7 +126,11 @@ void Logic::OnFrame(Resident& r, ClientPort& from, SessionId session,
   for (const wire::Submit& submit : frame.submits()) {
     OnSubmit(r, from, session, submit, frame.request_id(), frame.reply_when());
   }
-  if (frame.read_up_to() > r.user.counters().receive_id) {
+  if (frame.read_up_to() > 0 && refuse_all_) {
+    if (frame.request_id() != 0) {
+      return Refuse(&r, from, session, frame.request_id(), 0, wire::REASON_NOT_READY);
+    }
+  } else if (frame.read_up_to() > r.user.counters().receive_id) {
     RefuseBeyondEnd(r, from, session, frame.request_id());
     if (frame.request_id() != 0) return;  // that was the answer
   } else if (frame.read_up_to() > 0) {
@@ -310,7 +314,7 @@ void Logic::OnRead(Resident& r, ClientPort& from, SessionId session, const wire:
                    out->set_next(page->messages.empty() ? from_seq : page->messages.back().seq + 1);
                    from.ToClient(session, reply);
                    Resident* now = Ready(user);
-                   if (box == wire::Box::kIn && now != nullptr)
+                   if (box == wire::Box::kIn && now != nullptr && !refuse_all_)
                      now->user.ReadUpTo(out->next() - 1, *open_);
                  });
 }

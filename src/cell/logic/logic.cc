@@ -201,9 +201,13 @@ void Logic::FinishSnapshots() {
 
 // ---------------------------------------------------------------- stopping
 
+// From here on nothing begins that makes further work: nothing is taken from clients or other
+// cells, and what waits on disk for a path stays there. What was taken still goes its way.
 void Logic::Drain(std::function<void()> done) {
   refuse_all_ = true;
   drained_ = std::move(done);
+  if (relay_ != nullptr) relay_->SetAccepting(false);
+  recover_.clear();
   node_.loop.Post([this, alive = alive_] {
     if (*alive) MaybeDrained();
   });

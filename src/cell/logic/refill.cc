@@ -73,7 +73,7 @@ void Logic::ClearQueues(CellId cell) {
 // A quarter of the credit is left for what is new, so that it does not wait behind a backlog; and
 // little words of credit are saved up, or each would be a read of its own.
 std::size_t Logic::Room(CellId cell, const Path& p) const {
-  if (!Reaches(cell) || p.full) return 0;
+  if (!Reaches(cell) || p.full || refuse_all_) return 0;
   const std::size_t most = options_.path_credit - options_.path_credit / 4;
   if (cell == options_.cell) {
     const bool room = open_->messages() < options_.max_batch_messages / 2 &&

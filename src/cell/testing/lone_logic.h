@@ -203,6 +203,7 @@ class LoneLogic final : private RelayPort {
   Nobody client;
   std::map<CellId, FarCell> far;
   std::vector<std::pair<CellId, std::string>> replies;  // what it says as a receiver
+  bool accepting = true;                                // what it has told its relay
   std::unique_ptr<Logic> logic;
   CountingStore& store() { return *store_; }
   NodeContext& node() { return node_; }
@@ -262,7 +263,7 @@ class LoneLogic final : private RelayPort {
     far[to].largest = std::max(far[to].largest, batch.size());
     replies.emplace_back(to, batch);
   }
-  void SetAccepting(bool) override {}
+  void SetAccepting(bool now) override { accepting = now; }
 
   const Options options_;
   placement::UserLayout layout_;
