@@ -124,7 +124,7 @@ void CellHost::Announce() {
   s.name = options_.name;
   s.cell = options_.cell;
   s.ops_port = http_->local().port;
-  s.incarnation = logic_ != nullptr ? logic_->incarnation() : node_.clock.WallMillis();
+  s.incarnation = registry::NewId(node_.rng);
   if (logic_ != nullptr) s.claim = options_.claim;
   if (options_.gateway) {
     s.role = "gateway";

@@ -80,7 +80,7 @@ class DriveProcess {
     self_.name = Name();
     self_.cell = options_.drive.cell;
     self_.endpoint = (*http)->local();
-    self_.incarnation = node_.clock.WallMillis();
+    self_.incarnation = registry::NewId(node_.rng);
     Announce(stress::StartLine::State::kArming);
     runtime_.OnStop([this] {
       node_.log.Warn("stopped before every user was finished");

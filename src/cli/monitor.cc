@@ -92,7 +92,7 @@ std::optional<std::string> Start(NodeContext& node, const Options& o, const Endp
   service.role = "monitor";
   service.name = o.name;
   service.endpoint = parts->server->local();
-  service.incarnation = node.clock.WallMillis();
+  service.incarnation = registry::NewId(node.rng);
   parts->registry->Announce(service);
   return std::nullopt;
 }

@@ -28,7 +28,8 @@ std::vector<Process> ProcessesOf(const std::vector<registry::Service>& services,
       process.endpoint = service.endpoint;
       process.ops = service.ops();
     }
-    process.incarnation = std::max(process.incarnation, service.incarnation);
+    // A process registers its services in this order: with the first one it is known to be new.
+    if (process.incarnation == 0) process.incarnation = service.incarnation;
     if (!process.has(service.role)) process.roles.push_back(service.role);
   }
   if (registry) {

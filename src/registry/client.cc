@@ -57,7 +57,10 @@ Nanos RegistryClient::Backoff(std::uint32_t failures) {
 
 void RegistryClient::Announce(const Service& service) {
   if (withdrawing_) return;
-  Announced& a = announced_[service.key()] = {service};
+  Announced& known = announced_[service.key()];
+  const bool replaced = known.service.replaced && known.service.incarnation == service.incarnation;
+  Announced& a = known = {service};
+  a.service.replaced = replaced;
   if (!options_.member.secret.empty()) a.service.proof = ProveService(options_.member, service);
   RenewDue();
 }
@@ -118,6 +121,7 @@ void RegistryClient::Renewed(const ServiceKey& key,
     if (options_.renew == 0 && lease > 0) renew_every_ = std::max(lease / 3, kShortestRenewal);
     a.failures = 0;
     a.refused = false;
+    a.service.replaced = false;
     if (a.service.claim.id != 0 && !std::exchange(a.service.claim.held, true)) {
       if (options_.on_granted) options_.on_granted();
     }
@@ -130,6 +134,8 @@ void RegistryClient::Renewed(const ServiceKey& key,
     a.due = now;
     return;
   }
+  // So that a registry that restarts, and knows nothing of it, does not take us for the later one.
+  if (response && response->status == 410) a.service.replaced = true;
   if (response && !a.refused) {
     a.refused = true;
     node_.log.Error("the registry refuses {} at {}: {} {}", key.ToString(),

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/rng.h"
 #include "base/transport.h"
 #include "registry/claims.h"
 
@@ -35,16 +36,23 @@ struct ServiceKey {
   std::string ToString() const;  // "gateway gw-0 of cell 0"
 };
 
+// A number that nobody else has. It stays exact in every JSON reader, JavaScript's too: 53 bits.
+// Never 0.
+inline std::uint64_t NewId(Rng& rng) { return (rng.Next() >> 11) | 1; }
+
 struct Service {
   std::string role;
   std::string name;
   CellId cell = 0;
-  Endpoint endpoint;            // where the role is served
-  std::uint16_t ops_port = 0;   // of /metrics and the like on the same host; 0: at `endpoint`
-  Incarnation incarnation = 0;  // rises with every start of the process; 0: not told
+  Endpoint endpoint;           // where the role is served
+  std::uint16_t ops_port = 0;  // of /metrics and the like on the same host; 0: at `endpoint`
+  // Of this start of the process, chosen at random (NewId); 0: not told. Says nothing of the order
+  // of starts: no clock is asked, and a store that was put back counts anew.
+  Incarnation incarnation = 0;
   std::map<std::string, std::string> meta;  // whatever else others should know
-  StoreClaim claim;   // of a process with a logic server: which store it serves
-  std::string proof;  // that it belongs to the deployment, see proof.h; empty: none
+  StoreClaim claim;       // of a process with a logic server: which store it serves
+  std::string proof;      // that it belongs to the deployment, see proof.h; empty: none
+  bool replaced = false;  // it was told that a later process has its name; never listed
 
   bool operator==(const Service&) const = default;
   ServiceKey key() const { return {role, cell, name}; }

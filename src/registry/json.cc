@@ -195,7 +195,11 @@ std::optional<std::string> ReadClaim(std::string_view text, StoreClaim* claim) {
   return std::nullopt;
 }
 
-std::string BodyOf(const Service& s) { return Dump(ToJson(s)); }
+std::string BodyOf(const Service& s) {
+  json object = ToJson(s);
+  if (s.replaced) object["replaced"] = true;
+  return Dump(object);
+}
 
 std::optional<std::string> ReadBody(std::string_view text, Service* service) {
   const json object = Parse(text);
@@ -210,6 +214,7 @@ std::optional<std::string> ReadBody(std::string_view text, Service* service) {
   if (!Number(object, "incarnation", &service->incarnation)) {
     return "incarnation is a whole number";
   }
+  if (!Flag(object, "replaced", &service->replaced)) return "replaced is true or false";
   if (!Meta(object, &service->meta)) return "meta is an object of texts";
   if (!Text(object, "proof", &service->proof)) return "proof is a text";
   const auto claim = object.find("claim");

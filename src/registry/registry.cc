@@ -107,6 +107,13 @@ Registry::Address Registry::AddressOf(const Endpoint& endpoint) {
   return {endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host, endpoint.port};
 }
 
+// In the tables of leases, addresses and places, and later of removals.
+std::size_t Registry::BytesOf(const Service& s) {
+  std::size_t bytes = 1024 + 4 * s.name.size() + 2 * s.endpoint.host.size() + s.proof.size();
+  for (const auto& [key, value] : s.meta) bytes += 128 + key.size() + value.size();
+  return bytes;
+}
+
 RegisterError Registry::Claim(CellId cell, const StoreClaim& claim, Nanos now) {
   if (cell >= kMaxCells) return RegisterError::kBadCell;
   Expire(now);
@@ -132,6 +139,7 @@ RegisterError Registry::Register(const Service& told, Nanos now, bool proved) {
   }
   Service s = told;
   s.claim = {.life = told.claim.life, .id = told.claim.id};  // what others may know of it
+  s.replaced = false;
   const ServiceKey key = s.key();
   const auto holder = holders_.find(AddressOf(s.endpoint));
   if (holder != holders_.end() && holder->second != key) {
@@ -143,12 +151,11 @@ RegisterError Registry::Register(const Service& told, Nanos now, bool proved) {
   if (known == leases_.end() && leases_.size() >= options_.max_services) {
     return RegisterError::kFull;
   }
+  if (known == leases_.end() && told.replaced && !settled_) return RegisterError::kReplaced;
+  std::deque<Incarnation> replaced;
   if (known != leases_.end()) {
     Lease& lease = known->second;
-    const bool older = s.incarnation != 0 && s.incarnation < lease.service.incarnation;
-    if (older && (lease.proved || !proved)) {
-      return RegisterError::kReplaced;
-    }
+    if (lease.Replaced(told) && (lease.proved || !proved)) return RegisterError::kReplaced;
     if (lease.service == s) {
       lease.renewed = now;
       lease.proved |= proved;
@@ -156,11 +163,24 @@ RegisterError Registry::Register(const Service& told, Nanos now, bool proved) {
       return RegisterError::kNone;
     }
     holders_.erase(AddressOf(lease.service.endpoint));
+    bytes_ -= BytesOf(lease.service);
+    replaced = std::move(lease.replaced);
+    std::erase(replaced, s.incarnation);
+    if (lease.service.incarnation != s.incarnation) {
+      replaced.push_back(lease.service.incarnation);
+      if (replaced.size() > options_.max_replaced) replaced.pop_front();
+    }
   }
-  leases_[key] = {s, now, now, ++revision_, proved};
+  leases_[key] = {s, now, now, ++revision_, proved, std::move(replaced)};
   holders_[AddressOf(s.endpoint)] = key;
+  bytes_ += BytesOf(s);
   Touch(key);
   return RegisterError::kNone;
+}
+
+bool Registry::Lease::Replaced(const Service& s) const {
+  if (s.incarnation == 0 || s.incarnation == service.incarnation) return false;
+  return s.replaced || std::find(replaced.begin(), replaced.end(), s.incarnation) != replaced.end();
 }
 
 bool Registry::Deregister(const ServiceKey& key, Incarnation incarnation, Nanos now) {
@@ -198,6 +218,7 @@ void Registry::Remove(const ServiceKey& key) {
   places_.erase(place);
   const auto lease = leases_.find(key);
   holders_.erase(AddressOf(lease->second.service.endpoint));
+  bytes_ -= BytesOf(lease->second.service);
   leases_.erase(lease);
   removals_.push_back({++revision_, key});
   if (removals_.size() > options_.max_history) {

@@ -3,8 +3,12 @@
 // A service registers under role, cell and name, and repeats that to renew its lease. The same name
 // coming back, from a new process perhaps at a new address, replaces its own lease; a *different*
 // identity that claims a host and port under lease is refused, and so is a process that has been
-// replaced by a later one (a lower incarnation), or two would take turns for ever. What is not
+// replaced by a later one, or two would take turns for ever. What is not
 // renewed is gone after `lease`.
+//
+// Which of two processes is the later one no clock says: it is the one that came to a lease that
+// the other held. The lease remembers whom it has replaced. A registry that has just started knows
+// that no more; until it has settled, who was told that he is replaced is not taken.
 //
 // A service that was proved to belong to the deployment takes the place of one that was not, under
 // its name or at its address, and never the other way round.
@@ -36,6 +40,7 @@ struct RegistryOptions {
   Nanos lease = 10 * kSecond;
   std::size_t max_services = 10'000;
   std::size_t max_history = 10'000;  // removals kept for those who ask what has changed
+  std::size_t max_replaced = 64;     // processes of one name that are known to be replaced
 };
 
 enum class RegisterError : std::uint8_t {
@@ -76,6 +81,9 @@ class Registry {
     Nanos renewed = 0;          // the last time
     std::uint64_t changed = 0;  // the revision that brought it as it is
     bool proved = true;
+    std::deque<Incarnation> replaced;  // by this process and those before it, the last ones
+
+    bool Replaced(const Service& service) const;
   };
 
   Registry(const RegistryOptions& options, placement::PlacementTable table, Nanos now);
@@ -97,6 +105,8 @@ class Registry {
   std::uint64_t revision() const { return revision_; }
   bool settled() const { return settled_; }
   Nanos lease() const { return options_.lease; }
+  // Of memory that all of it takes, about.
+  std::size_t bytes() const { return bytes_; }
 
   // What has changed since a revision: first forget `removed`, then take `services`. If that is not
   // known any more (or `after` is 0), everything, and `full` says so.
@@ -124,6 +134,7 @@ class Registry {
   };
 
   static Address AddressOf(const Endpoint& endpoint);
+  static std::size_t BytesOf(const Service& service);
   void Touch(const ServiceKey& key);
   void Remove(const ServiceKey& key);
 
@@ -139,6 +150,7 @@ class Registry {
   std::uint64_t revision_ = 1;
   std::uint64_t forgotten_ = 0;  // removals up to this revision are not in removals_ any more
   bool settled_ = false;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace baiwan::registry

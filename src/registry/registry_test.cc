@@ -85,11 +85,39 @@ TEST_F(RegistryTest, ANewIncarnationReplacesItsOwnLeaseWhereverItIsNow) {
 }
 
 TEST_F(RegistryTest, AProcessThatWasReplacedDoesNotComeBackWhileItsSuccessorLives) {
-  Register(Make("logic", 2, "cell-2", 9700, 6));
-  EXPECT_EQ(Register(Make("logic", 2, "cell-2", 9701, 5)), RegisterError::kReplaced);
-  EXPECT_EQ(registry_.List()[0].incarnation, 6u);
-  now_ += 10 * kSecond;  // a store that was wiped counts from one again
-  EXPECT_EQ(Register(Make("logic", 2, "cell-2", 9701, 1)), RegisterError::kNone);
+  // Numbers in no order: whoever comes later is the later one.
+  for (const Incarnation next : {70, 90, 20}) {
+    EXPECT_EQ(Register(Make("gateway", 2, "gw", 9700, next)), RegisterError::kNone);
+  }
+  EXPECT_EQ(Register(Make("gateway", 2, "gw", 9701, 90)), RegisterError::kReplaced);
+  EXPECT_EQ(Register(Make("gateway", 2, "gw", 9701, 70)), RegisterError::kReplaced);
+  EXPECT_EQ(registry_.List()[0].incarnation, 20u);
+  EXPECT_EQ(Register(Make("gateway", 2, "gw", 9700, 20)), RegisterError::kNone);
+  now_ += 10 * kSecond;  // nobody is there but the one before
+  EXPECT_EQ(Register(Make("gateway", 2, "gw", 9701, 90)), RegisterError::kNone);
+}
+
+TEST_F(RegistryTest, WhoWasReplacedIsNotTakenByARegistryThatHasForgotten) {
+  Service before = Make("gateway", 2, "gw", 9701, 90);
+  before.replaced = true;
+  EXPECT_EQ(Register(before), RegisterError::kReplaced);
+  EXPECT_EQ(Register(Make("gateway", 2, "gw", 9700, 20)), RegisterError::kNone);
+  EXPECT_EQ(Register(before), RegisterError::kReplaced);
+  // Its successor lives until the registry has settled, and is gone then.
+  for (int i = 0; i < 4; ++i) {
+    now_ += 3 * kSecond;
+    EXPECT_EQ(Register(before), RegisterError::kReplaced);
+    if (i >= 2) continue;
+    EXPECT_EQ(Register(Make("gateway", 2, "gw", 9700, 20)), RegisterError::kNone);
+  }
+  now_ += 4 * kSecond;
+  EXPECT_EQ(Register(before), RegisterError::kNone);
+  EXPECT_FALSE(registry_.List()[0].replaced);
+}
+
+TEST_F(RegistryTest, RemembersABoundedNumberOfThoseWhoWereReplaced) {
+  for (Incarnation i = 1; i <= 1000; ++i) Register(Make("gateway", 2, "gw", 9700, i));
+  EXPECT_EQ(registry_.leases().begin()->second.replaced.size(), RegistryOptions{}.max_replaced);
 }
 
 TEST_F(RegistryTest, OnlyAnotherIdentityIsRefusedAnAddressAndOnlyUnderLease) {

@@ -95,9 +95,6 @@ const char* CodeOf(RegisterError error) {
   }
 }
 
-// Revisions and the like stay exact in every JSON reader, JavaScript's too: 53 bits. Never 0.
-std::uint64_t NewId(Rng& rng) { return (rng.Next() >> 11) | 1; }
-
 }  // namespace
 
 RegistryServer::RegistryServer(NodeContext& node, const ServerOptions& options,
