@@ -8,6 +8,8 @@
 #include "base/rng.h"
 #include "wire/commit_batch.h"
 #include "wire/message.h"
+#include "wire/peer.pb.h"
+#include "wire/reuse.h"
 #include "wire/user_record.h"
 
 namespace baiwan::wire {
@@ -355,6 +357,15 @@ TEST(CommitBatchTest, SnapshotsAndCheckpointsCountAsContent) {
   CommitBatch checkpoint;
   checkpoint.SetCheckpoint(1);
   EXPECT_FALSE(checkpoint.empty());
+}
+
+TEST(ReuseTest, AMessageThatHeldMuchGivesItBack) {
+  PeerBatch batch;
+  for (int i = 0; i < 100; ++i) batch.add_forwards()->set_body(std::string(64 << 10, 'x'));
+  ClearReused(&batch, false);
+  EXPECT_GT(batch.SpaceUsedLong(), std::size_t{6} << 20) << "what Clear alone keeps";
+  ClearReused(&batch, true);
+  EXPECT_LT(batch.SpaceUsedLong(), std::size_t{4} << 10);
 }
 
 }  // namespace

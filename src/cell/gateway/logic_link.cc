@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "cell/link_types.h"
+#include "wire/reuse.h"
 
 namespace baiwan::cell {
 
@@ -45,6 +46,7 @@ void LogicLink::OnLinkFrame(net::Link&, std::uint8_t type, std::uint64_t tag,
   if (type != Code(LinkType::kServerFrame)) return;
   if (!frame_.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return;
   gateway_.ToClient(tag, frame_);
+  if (payload.size() > wire::kReusedFrame) wire::ClearReused(&frame_, true);
 }
 
 }  // namespace baiwan::cell

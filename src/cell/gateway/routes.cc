@@ -4,6 +4,7 @@
 #include "cell/gateway/gateway.h"
 #include "cell/gateway/json.h"
 #include "ops/ops.h"
+#include "wire/reuse.h"
 
 namespace baiwan::cell {
 namespace {
@@ -216,7 +217,9 @@ void Gateway::ServeMessages(net::HttpExchange& exchange, const PathVars& vars) {
   frame_.Clear();
   for (const wire::Submit& submit : *submits) *frame_.add_submits() = submit;
   frame_.set_reply_when(wire::REPLY_STORED);
+  const bool large = exchange.request().body.size() > wire::kReusedFrame;
   Ask(exchange, Kind::kSubmitV1, user, frame_, static_cast<std::uint32_t>(submits->size()));
+  if (large) wire::ClearReused(&frame_, true);
 }
 
 }  // namespace baiwan::cell

@@ -3,6 +3,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "cell/gateway/json.h"
+#include "wire/reuse.h"
 
 namespace baiwan::cell {
 
@@ -45,7 +46,9 @@ void Gateway::Socket::OnMessage(bool is_text, std::string_view data) {
     good = frame.ParseFromArray(data.data(), static_cast<int>(data.size()));
   }
   if (!good) return Close(1007, "not a client frame");
+  const bool large = data.size() > wire::kReusedFrame;
   gateway_.OnSocketFrame(id_, frame);
+  if (large) wire::ClearReused(&frame, true);
 }
 
 void Gateway::Socket::OnWritable() {

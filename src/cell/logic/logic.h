@@ -124,6 +124,7 @@ class Logic final : public LogicPort,
     std::deque<UserId> refill;     // with messages to be read back; each once
     wire::PeerBatch out;
     std::size_t out_bytes = 0;
+    bool out_large = false;        // it has held a large body
     std::uint64_t in_session = 0;  // the peer's, as receiver
     std::uint64_t in_bytes = 0;
     std::uint64_t in_sealed = 0;

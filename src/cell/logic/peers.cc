@@ -4,6 +4,7 @@
 
 #include "base/planted.h"
 #include "cell/logic/logic.h"
+#include "wire/reuse.h"
 
 namespace baiwan::cell {
 namespace {
@@ -66,6 +67,7 @@ Logic::Sent Logic::Forward(mailbox::User& from, const wire::Message& message) {
   f->set_checksum(message.checksum);
   f->set_timestamp_ms(message.timestamp_ms);
   f->set_body(message.body.data(), message.body.size());
+  p.out_large |= message.body.size() > wire::kReusedPart;
   ListOut(cell, p, message.body.size() + kForwardBytes);
   return Sent::kSent;
 }
@@ -146,7 +148,7 @@ void Logic::SendOut(CellId cell, Path& p) {
     p.out.SerializeToString(&encoded_);
     relay_->Send(cell, encoded_);
   }
-  p.out.Clear();
+  wire::ClearReused(&p.out, std::exchange(p.out_large, false));
 }
 
 void Logic::SendReply(CellId cell, Path& p) {
@@ -190,6 +192,7 @@ void Logic::FromPeer(CellId from, std::string_view bytes) {
     p.in_bytes = p.in_sealed = p.in_told = 0;
   }
   if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
+  bool large = bytes.size() > wire::kReusedBatch;
   wire::Message m;
   for (const wire::Forward& f : batch.forwards()) {
     m.peer = f.sender();
@@ -198,6 +201,7 @@ void Logic::FromPeer(CellId from, std::string_view bytes) {
     m.timestamp_ms = f.timestamp_ms();
     m.checksum = f.checksum();
     m.body = f.body();
+    large |= m.body.size() > wire::kReusedPart;
     const std::size_t credit = CreditBytes(f.body().size());
     if (Resident* r = Ready(f.receiver())) {
       p.in_bytes += credit;
@@ -225,6 +229,7 @@ void Logic::FromPeer(CellId from, std::string_view bytes) {
                }
              });
   }
+  if (large) wire::ClearReused(&batch, true);
 }
 
 void Logic::Deliver(CellId from_cell, Resident* r, wire::Reason failed, UserId receiver,
@@ -308,9 +313,11 @@ void Logic::ReplyFromPeer(CellId from, std::string_view bytes) {
       if (r != nullptr) OnNotice(*r, n);
     });
   }
-  if (batch.consumed() <= p.consumed || Planted("credit-lost")) return;
-  p.consumed = std::min(batch.consumed(), p.sent);
-  p.full = false;
+  if (batch.consumed() > p.consumed && !Planted("credit-lost")) {
+    p.consumed = std::min(batch.consumed(), p.sent);
+    p.full = false;
+  }
+  if (bytes.size() > wire::kReusedBatch) wire::ClearReused(&batch, true);
 }
 
 void Logic::OnAck(Resident& r, UserId from, Seq upto) {
@@ -419,6 +426,12 @@ void Logic::Audit() {
   for (Resident& r : residents_.by_pending) {
     const Seq acked = r.user.counters().send_ack_id;
     if (std::exchange(r.audit_ack, acked) == acked && !r.refilling) StartSessions(r, false);
+  }
+  // What a busy hour has left in the batches of each path goes back.
+  for (auto& path : paths_) {
+    if (path == nullptr) continue;
+    if (path->out_bytes == 0) wire::ClearReused(&path->out, true);
+    if (path->reply_bytes == 0) wire::ClearReused(&path->reply, true);
   }
   const auto jitter = static_cast<Nanos>(
       node_.rng.Below(static_cast<std::uint64_t>(options_.audit_interval / 4) + 1));

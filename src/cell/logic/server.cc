@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/planted.h"
 #include "cell/link_types.h"
+#include "wire/reuse.h"
 
 namespace baiwan::cell {
 
@@ -104,7 +105,9 @@ void LogicServer::FromGateway(Port& port, std::uint8_t type, std::uint64_t tag,
   switch (static_cast<LinkType>(type)) {
     case LinkType::kClientFrame:
       if (!frame_.ParseFromArray(rest.data(), static_cast<int>(rest.size()))) return;
-      return logic_.FromClient(port, session, user, frame_);
+      logic_.FromClient(port, session, user, frame_);
+      if (rest.size() > wire::kReusedFrame) wire::ClearReused(&frame_, true);
+      return;
     case LinkType::kClientClosed:
       return logic_.SessionClosed(port, session, user);
     case LinkType::kClientPaused:
