@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 
 #include "base/units.h"
 #include "ops/ops.h"
@@ -21,6 +20,7 @@ constexpr std::string_view kClaims = "/v1/claims/";
 constexpr std::size_t kMaxBody = 16 << 10;
 constexpr Nanos kSweep = 200 * kMillisecond;
 constexpr Nanos kLogEvery = kSecond;
+constexpr int kListingsPerTurn = 8;
 
 std::string_view Next(std::string_view* path) {
   const auto slash = path->find('/');
@@ -112,6 +112,8 @@ RegistryServer::RegistryServer(NodeContext& node, const ServerOptions& options,
 RegistryServer::~RegistryServer() {
   node_.loop.Cancel(sweep_);
   node_.loop.Cancel(tell_);
+  node_.loop.Cancel(answer_);
+  node_.budget.Release(Account::kStore, charged_);
 }
 
 void RegistryServer::OnRequest(net::HttpExchange& exchange) {
@@ -270,7 +272,9 @@ bool RegistryServer::Proved(net::HttpExchange& exchange) {
 
 // False if it was refused, and the request answered.
 bool RegistryServer::Register(net::HttpExchange& exchange, const Service& service, bool proved) {
-  const RegisterError error = registry_.Register(service, node_.clock.Monotonic(), proved);
+  const bool room = !node_.budget.full() || registry_.leases().count(service.key()) > 0;
+  const RegisterError error =
+      room ? registry_.Register(service, node_.clock.Monotonic(), proved) : RegisterError::kFull;
   if (error != RegisterError::kNone) {
     Refuse(exchange, service, error);
     return false;
@@ -334,7 +338,15 @@ void RegistryServer::Watch(net::HttpExchange& exchange, std::string_view query) 
   watchers_.push_back({&exchange, after, node_.clock.Monotonic() + wait});
 }
 
+void RegistryServer::ChargeTables() {
+  const std::size_t now = registry_.bytes();
+  if (now > charged_) node_.budget.ChargeAlways(Account::kStore, now - charged_);
+  if (now < charged_) node_.budget.Release(Account::kStore, charged_ - now);
+  charged_ = now;
+}
+
 void RegistryServer::TellSoon() {
+  ChargeTables();
   if (told_revision_ == registry_.revision() || tell_ != 0) return;
   tell_ = node_.loop.After(options_.linger, [this] {
     tell_ = 0;
@@ -351,21 +363,37 @@ void RegistryServer::Sweep() {
   sweep_ = node_.loop.After(kSweep, [this] { Sweep(); });
 }
 
-// Answering a request may bring the next one of the same connection at once, or the end of another:
-// so those to be answered are set apart first, and looked up again each time.
 void RegistryServer::Answer(const std::function<bool(const Watcher&)>& which) {
   const auto first = std::stable_partition(watchers_.begin(), watchers_.end(),
                                            [&](const Watcher& w) { return !which(w); });
-  answering_.assign(first, watchers_.end());
+  answering_.insert(answering_.end(), first, watchers_.end());
   watchers_.erase(first, watchers_.end());
-  std::map<std::uint64_t, std::string> bodies;  // most ask after the same revision
-  while (!answering_.empty()) {
+  std::stable_sort(answering_.begin(), answering_.end(),
+                   [](const Watcher& a, const Watcher& b) { return a.after < b.after; });
+  if (answer_ == 0) AnswerSome();
+}
+
+// Answering a request may bring the next one of the same connection at once, or the end of another:
+// so those to be answered are set apart first, and looked up again each time. Most ask after the
+// same revision; each other one needs a listing of its own.
+void RegistryServer::AnswerSome() {
+  std::string body;
+  std::uint64_t after = 0;
+  for (int made = 0; !answering_.empty();) {
     const Watcher watcher = answering_.back();
+    if (made == 0 || watcher.after != after) {
+      if (made++ == kListingsPerTurn) break;
+      after = watcher.after;
+      body = ChangesToJson(registry_, id_, after);
+    }
     answering_.pop_back();
-    const auto [body, is_new] = bodies.try_emplace(watcher.after);
-    if (is_new) body->second = ChangesToJson(registry_, id_, watcher.after);
-    watcher.exchange->Reply(200, kJson, body->second);
+    watcher.exchange->Reply(200, kJson, body);
   }
+  if (answering_.empty() || answer_ != 0) return;
+  answer_ = node_.loop.After(0, [this] {
+    answer_ = 0;
+    AnswerSome();
+  });
 }
 
 // ---------------------------------------------------------------- placement and the rest

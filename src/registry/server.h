@@ -27,7 +27,9 @@
 // with "store_copy", "store_served" or "store_replaced": that store must not be served), 410 (a
 // later process of this name is registered), 413 or 503. Threads: one loop. Destroy the
 // HttpServer first. Bounds: services, see RegistryOptions; watchers: one beyond the limit gets 503
-// with Retry-After; bodies: 16 KiB.
+// with Retry-After; bodies: 16 KiB; one listing at a time is held for those who watch, and a few
+// are made in a turn. The tables are charged to the budget's store account, and nobody new is taken
+// when it is full.
 #pragma once
 
 #include <cstdint>
@@ -91,6 +93,8 @@ class RegistryServer final : public net::HttpService, public MetricsSource {
   bool Proved(net::HttpExchange& exchange);
   void Refuse(net::HttpExchange& exchange, const Service& service, RegisterError error);
   void TellSoon();
+  void ChargeTables();
+  void AnswerSome();
   void Sweep();
   void Answer(const std::function<bool(const Watcher&)>& which);
 
@@ -100,7 +104,9 @@ class RegistryServer final : public net::HttpService, public MetricsSource {
   const std::uint64_t id_;  // of this start, so that nobody mixes its revisions with another's
   Registry registry_;
   std::vector<Watcher> watchers_;
-  std::vector<Watcher> answering_;
+  std::vector<Watcher> answering_;  // in the order of what they know, to be taken from the end
+  TimerId answer_ = 0;
+  std::size_t charged_ = 0;
   std::uint64_t told_revision_ = 0;
   std::uint64_t registrations_ = 0;
   std::uint64_t refused_ = 0;

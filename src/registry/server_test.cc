@@ -35,14 +35,16 @@ class FakeLoop final : public Loop, public Clock {
 
   void Advance(Nanos how_long) {
     const Nanos until = now_ + how_long;
-    while (!timers_.empty() && timers_.begin()->first.first <= until) {
-      const auto first = timers_.begin();
-      now_ = std::max(now_, first->first.first);
-      const auto work = std::move(first->second);
-      timers_.erase(first);
-      work();
-    }
+    while (!timers_.empty() && timers_.begin()->first.first <= until) Step();
     now_ = until;
+  }
+  // The next that is due, whenever that is.
+  void Step() {
+    const auto first = timers_.begin();
+    now_ = std::max(now_, first->first.first);
+    const auto work = std::move(first->second);
+    timers_.erase(first);
+    work();
   }
 
  private:
@@ -298,6 +300,41 @@ TEST_F(ServerTest, LeasesAreListedWithTheirAgesAndFiltered) {
   EXPECT_EQ(Get("/v1/services?role=gateway&cell=1")->Json()["services"][0]["name"], "b");
   EXPECT_EQ(Get("/v1/services?role=king")->status(), 400);
   EXPECT_EQ(Get("/v1/services?cell=x")->status(), 400);
+}
+
+// Each that knows another state needs a listing of its own.
+TEST_F(ServerTest, AFewListingsAreMadeInATurnAndOneIsHeldAtATime) {
+  Restart({});
+  EXPECT_EQ(Put("gateway/0/a", kBody), 200);
+  std::vector<std::unique_ptr<FakeExchange>> watches;
+  std::size_t answered = 0;
+  for (int after = 1; after <= 100; ++after) {
+    watches.push_back(Get("/v1/watch?after=" + std::to_string(1000 + after)));
+    watches.back()->on_reply = [&answered] { ++answered; };
+  }
+  std::size_t most = 0;
+  for (int i = 0; i < 1000 && answered < watches.size(); ++i) {
+    const std::size_t before = answered;
+    loop_.Step();
+    most = std::max(most, answered - before);
+  }
+  EXPECT_EQ(answered, watches.size());
+  EXPECT_LE(most, 8U);
+}
+
+TEST_F(ServerTest, ItsTablesAreChargedAndBoundWhoIsTaken) {
+  EXPECT_EQ(budget_.used(Account::kStore), 0U);
+  EXPECT_EQ(Put("gateway/0/a", kBody), 200);
+  const std::uint64_t one = budget_.used(Account::kStore);
+  EXPECT_GT(one, 1000U);
+  EXPECT_EQ(Put("relay/0/b", R"({"host":"10.0.0.1","port":1})"), 200);
+  EXPECT_GT(budget_.used(Account::kStore), one);
+  budget_.ChargeAlways(Account::kConnections, budget_.hard_limit());
+  EXPECT_EQ(Put("relay/0/c", R"({"host":"10.0.0.1","port":2})"), 503);
+  EXPECT_EQ(Put("gateway/0/a", kBody), 200) << "who is there stays";
+  budget_.Release(Account::kConnections, budget_.hard_limit());
+  loop_.Advance(20 * kSecond);
+  EXPECT_EQ(budget_.used(Account::kStore), 0U);
 }
 
 TEST_F(ServerTest, LeavingIsForTheIncarnationThatLeaves) {
