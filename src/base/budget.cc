@@ -16,6 +16,8 @@ const char* Name(Account account) {
       return "users";
     case Account::kStore:
       return "store";
+    case Account::kProgram:
+      return "program";
   }
   return "unknown";
 }

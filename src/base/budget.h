@@ -16,8 +16,16 @@
 
 namespace baiwan {
 
-enum class Account : std::uint8_t { kConnections, kReorder, kCommits, kLinks, kUsers, kStore };
-inline constexpr std::size_t kAccounts = 6;
+enum class Account : std::uint8_t {
+  kConnections,
+  kReorder,
+  kCommits,
+  kLinks,
+  kUsers,
+  kStore,
+  kProgram
+};
+inline constexpr std::size_t kAccounts = 7;
 const char* Name(Account account);
 
 class Budget {

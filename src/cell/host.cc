@@ -64,6 +64,7 @@ Result<bool, std::string> CellHost::Build(store::Store* store) {
     relay_options.listen = o.relay_listen;
     relay_options.secret = o.secret;
     relay_options.link = o.link_limits;
+    relay_options.max_links = o.max_links;
     auto relay = Relay::Create(node_, relay_options);
     if (!relay) {
       return "the relay cannot listen on " + o.relay_listen.ToString() + ": " +
@@ -100,8 +101,8 @@ Result<bool, std::string> CellHost::Build(store::Store* store) {
 Result<bool, std::string> CellHost::Listen() {
   const HostOptions& o = options_;
   if (o.logic && !(o.gateway && o.relay)) {
-    auto server =
-        LogicServer::Create(node_, *logic_, o.cell, o.logic_listen, o.secret, o.link_limits);
+    auto server = LogicServer::Create(node_, *logic_, o.cell, o.logic_listen, o.secret,
+                                      o.link_limits, o.max_links);
     if (!server) {
       return "the logic server cannot listen on " + o.logic_listen.ToString() + ": " +
              Message(server.error());

@@ -48,6 +48,7 @@ struct HostOptions {
   GatewayOptions gateway_options;
   net::HttpLimits http_limits;
   net::LinkLimits link_limits;
+  std::uint32_t max_links = 2 * kMaxCells;  // that relay and logic server accept, each
 };
 
 class CellHost {

@@ -52,8 +52,9 @@ placement::PlacementTable TableOf(const Config& config) {
 Result<std::unique_ptr<CellLoop>, std::string> CellLoop::Create(Runtime& runtime,
                                                                 const Config& config,
                                                                 const std::string& secret,
+                                                                const Shares& shares,
                                                                 std::int64_t loop) {
-  std::unique_ptr<CellLoop> cells(new CellLoop(runtime.node(), config));
+  std::unique_ptr<CellLoop> cells(new CellLoop(runtime.node(), config, shares));
   const std::int64_t first = config.integer("cell.first");
   for (std::int64_t k = 0; k < config.integer("cell.count"); ++k) {
     const auto cell = static_cast<CellId>(first + k);
@@ -136,6 +137,9 @@ Result<bool, std::string> CellLoop::StartHost(const Config& config, const std::s
   options.http_limits.hosts = config.list(options.gateway ? "gateway.hosts" : "ops.hosts");
   options.secret = secret;
   options.deployment = config.string("deployment.name");
+  options.http_limits.max_connections = static_cast<std::uint32_t>(shares_.descriptors.clients);
+  options.logic_options.max_batch_bytes = shares_.memory.batch;
+  options.max_links = static_cast<std::uint32_t>(shares_.descriptors.links);
   for (Endpoint* at : {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {
     *at = Shifted(*at, std::int64_t{cell} - config.integer("cell.first"));
   }
@@ -164,9 +168,13 @@ CellLoop::~CellLoop() = default;
 
 Result<bool, std::string> CellLoop::OpenKv(const Config& config, const std::string& path,
                                            std::int64_t loop) {
+  store::RocksDbOptions rocksdb = RocksDbOptionsOf(config);
+  const std::uint64_t tables = shares_.descriptors.tables;
+  if (tables > 0) rocksdb.max_open_files = static_cast<int>(tables);
+  shares_.memory.Bound(&rocksdb);
   auto kv = config.choice("store.engine") == "memory"
                 ? store::OpenMemoryKv(memory_, {}, &node_.loop)
-                : store::OpenRocksDb(path, RocksDbOptionsOf(config), &node_.loop, node_.log);
+                : store::OpenRocksDb(path, rocksdb, &node_.loop, node_.log);
   if (!kv) return fmt::format("the store {} cannot be opened: {}", path, Message(kv.error()));
   kv_ = std::move(*kv);
   const auto life = IdentifyStore(*kv_, config, loop, path, node_.log);
@@ -179,7 +187,9 @@ Result<std::unique_ptr<store::Store>, std::string> CellLoop::OpenStream(const Co
                                                                         const std::string& path,
                                                                         CellId cell) {
   store::RecoveryReport report;
-  auto opened = store::Store::Open(*kv_, StreamOf(cell), StoreOptionsOf(config), &report);
+  store::StoreOptions store_options = StoreOptionsOf(config);
+  store_options.recent_bytes = shares_.memory.recent;
+  auto opened = store::Store::Open(*kv_, StreamOf(cell), store_options, &report);
   if (!opened) return fmt::format("the store {} cannot be read: {}", path, Message(opened.error()));
   node_.log.Info(
       "store {}, cell {}: {} log blocks read in {} ms, {} users brought up to date, {} torn blocks "

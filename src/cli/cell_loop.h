@@ -15,6 +15,8 @@
 #include "base/config.h"
 #include "base/node_context.h"
 #include "cell/host.h"
+#include "cli/descriptors.h"
+#include "cli/memory_shares.h"
 #include "cli/runtime.h"
 #include "monitor/host_facts.h"
 #include "placement/placement.h"
@@ -34,12 +36,19 @@ bool HasRole(const Config& config, const std::string& role);
 std::string ProcessName(const Config& config);
 placement::PlacementTable TableOf(const Config& config);
 
+// Of descriptors and memory, of the whole process.
+struct Shares {
+  DescriptorShares descriptors;
+  MemoryShares memory;
+};
+
 class CellLoop {
  public:
   // Runs the loop until the registry has said whether the stores may be served.
   static Result<std::unique_ptr<CellLoop>, std::string> Create(Runtime& runtime,
                                                                const Config& config,
                                                                const std::string& secret,
+                                                               const Shares& shares,
                                                                std::int64_t loop);
   ~CellLoop();
 
@@ -48,7 +57,8 @@ class CellLoop {
   std::vector<std::string> addresses() const;
 
  private:
-  CellLoop(NodeContext& node, const Config& config) : node_(node), table_(TableOf(config)) {}
+  CellLoop(NodeContext& node, const Config& config, const Shares& shares)
+      : node_(node), table_(TableOf(config)), shares_(shares) {}
   Result<bool, std::string> OpenKv(const Config& config, const std::string& path,
                                    std::int64_t loop);
   Result<std::unique_ptr<store::Store>, std::string> OpenStream(const Config& config,
@@ -63,6 +73,7 @@ class CellLoop {
 
   NodeContext& node_;
   placement::PlacementTable table_;
+  const Shares shares_;
   store::MemoryDisk memory_;
   std::unique_ptr<store::Kv> kv_;
   std::uint64_t life_ = 0;  // of the store

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/cell_loop.h"
 #include "monitor/host_facts.h"
 #include "placement/placement.h"
 
@@ -65,7 +66,9 @@ void RoleKeys(ConfigSchema& s) {
                      "browsers reach it, and whose pages may use it. ") +
              others,
          kMaxHosts, WrongHost);
-  s.Int("gateway.max_connections", 16'384, "Connections of clients at a time.", 1, 1'000'000);
+  s.Int("gateway.max_connections", 16'384,
+        "Connections of clients at a time; fewer where the process may not open so many files.", 1,
+        1'000'000);
   s.Int("gateway.max_handshakes", 4096,
         "Of these, such as have sent no whole request or WebSocket message yet, and at most half "
         "of them; beyond it the oldest make room.",
@@ -133,8 +136,10 @@ void StoreKeys(ConfigSchema& s) {
           0, 1024 * kGiB);
   s.Int("store.disk_reserve_percent", 5, "The same, as a share of the disk; the larger counts.", 0,
         50, "percent");
-  s.Bytes("store.write_buffer", 64 * kMiB, "RocksDB: one memory table.", kMiB, kGiB);
-  s.Bytes("store.cache", 32 * kMiB, "RocksDB: block cache.", kMiB, 64 * kGiB);
+  s.Bytes("store.write_buffer", 64 * kMiB,
+          "RocksDB: one memory table, of four; less where process.memory is small.", kMiB, kGiB);
+  s.Bytes("store.cache", 32 * kMiB, "RocksDB: block cache; less where process.memory is small.",
+          kMiB, 64 * kGiB);
 }
 
 }  // namespace
@@ -219,6 +224,14 @@ net::LoopOptions LoopOptionsOf(const Config& config) {
   const std::string& backend = config.choice("process.backend");
   if (backend == "io_uring") options.backend = net::Backend::kIoUring;
   if (backend == "epoll") options.backend = net::Backend::kEpoll;
+  return options;
+}
+
+net::LoopOptions LoopOptionsOf(const Config& config, const Shares& shares) {
+  net::LoopOptions options = LoopOptionsOf(config);
+  options.max_accepted = shares.descriptors.accepted;
+  options.max_lingering = shares.descriptors.lingering;
+  shares.memory.Bound(&options);
   return options;
 }
 

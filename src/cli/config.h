@@ -16,6 +16,8 @@
 
 namespace baiwan::cli {
 
+struct Shares;  // see cell_loop.h
+
 ConfigSchema Schema();
 
 // --config FILE, --set key=value (repeated), --insecure-no-auth.
@@ -30,6 +32,7 @@ void AddConfigArgs(Args& args, ConfigArgs* config);
 Result<Config, int> Load(const ConfigArgs& args, const std::vector<std::string>& sections);
 
 net::LoopOptions LoopOptionsOf(const Config& config);
+net::LoopOptions LoopOptionsOf(const Config& config, const Shares& shares);
 store::RocksDbOptions RocksDbOptionsOf(const Config& config);
 store::StoreOptions StoreOptionsOf(const Config& config);
 // Everything but name, cell, roles and addresses.

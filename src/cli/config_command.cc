@@ -107,6 +107,19 @@ void CheckPair(const Checked& a, const Checked& b, std::vector<ConfigError>* err
   }
 }
 
+// Whether a process that is started here has the descriptors and the memory for its settings.
+void CheckShares(const Checked& c, std::vector<ConfigError>* errors) {
+  if (!ServesCells(c.config)) return;
+  const auto shares = ShareDescriptors(c.config, DescriptorLimit());
+  if (!shares) {
+    errors->push_back({c.file, "", shares.error()});
+  } else if (!shares->fits()) {
+    errors->push_back({c.file, "gateway.max_connections", shares->WayOut()});
+  }
+  const auto memory = ShareMemory(c.config);
+  if (!memory) errors->push_back({c.file, "process.memory", memory.error()});
+}
+
 std::vector<ConfigError> CheckTogether(const std::vector<Checked>& all) {
   std::vector<DeployedProcess> processes;
   std::vector<ConfigError> errors;
@@ -115,6 +128,7 @@ std::vector<ConfigError> CheckTogether(const std::vector<Checked>& all) {
                          static_cast<std::uint32_t>(c.config.integer("cell.count"))});
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
+    CheckShares(all[i], &errors);
     for (std::size_t j = 0; j < i; ++j) {
       const std::size_t before = errors.size();
       CheckPair(all[j], all[i], &errors);

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/memory_shares.h"
 #include "cli/runtime.h"
 #include "cli/workload_args.h"
 #include "net/http.h"
@@ -32,7 +33,8 @@ constexpr Nanos kBeginWithin = 2 * kSecond;
 constexpr Nanos kWaitForAll = 60 * kSecond;  // load clients that are to begin together …
 constexpr Nanos kWaitForEach = kSecond / 2;  // … and more for each of them
 constexpr const char* kStateKey = "state";   // in the registry
-constexpr std::uint32_t kSpareFiles = 128;   // beside the users' connections
+constexpr std::uint32_t kSpareFiles = 160;   // beside the users' connections, those of …
+constexpr std::uint32_t kWatchers = 32;      // … whoever looks how it goes among them
 
 struct Options {
   ConfigArgs config;
@@ -69,7 +71,9 @@ class DriveProcess {
 
   // Exit code.
   int Run(const Endpoint& listen) {
-    auto http = net::HttpServer::Listen(node_, listen, ops_service_, net::HttpLimits{});
+    net::HttpLimits limits;
+    limits.max_connections = kWatchers;
+    auto http = net::HttpServer::Listen(node_, listen, ops_service_, limits);
     if (!http) {
       const bool none = http.error() == NetError::kNoLocalPort;
       return Fail(fmt::format("cannot listen on {}: {}", listen.ToString(),
@@ -256,10 +260,14 @@ int Run(Options o) {
     if (!opened) return Fail(opened.error());
     ledger = std::move(*opened);
   }
+  const MemoryShares memory = ShareMemory(config->bytes("process.memory"));
+  net::LoopOptions loop = LoopOptionsOf(*config);
+  memory.Bound(&loop);
   auto runtime = Runtime::Create({.name = fmt::format("drive-{}", o.drive.cell),
                                   .budget_bytes = config->bytes("process.memory"),
-                                  .loop = LoopOptionsOf(*config)});
+                                  .loop = loop});
   if (!runtime) return Fail(runtime.error());
+  (*runtime)->node().budget.ChargeAlways(Account::kProgram, memory.program);
   stress::DriveResult earlier;
   if (!o.result.empty() && access(o.result.c_str(), F_OK) == 0) {
     const auto text = ReadFile(o.result);

@@ -18,6 +18,8 @@
 namespace baiwan::cli {
 namespace {
 
+constexpr std::uint32_t kWatchers = 256;  // connections of whoever looks at the monitor itself
+
 struct Options {
   std::string registry;
   std::string out = "series.jsonl";
@@ -54,7 +56,9 @@ std::optional<std::string> Start(NodeContext& node, const Options& o, const Endp
                                  const Endpoint& listen, const std::string& secret, Parts* parts) {
   parts->ops = std::make_unique<ops::Ops>(node, "monitor", o.name);
   parts->service = std::make_unique<ops::OpsService>(*parts->ops);
-  auto server = net::HttpServer::Listen(node, listen, *parts->service, {});
+  net::HttpLimits limits;
+  limits.max_connections = kWatchers;
+  auto server = net::HttpServer::Listen(node, listen, *parts->service, limits);
   if (!server) {
     return fmt::format("cannot listen on {}: {}; free it, or let --listen end in :0",
                        listen.ToString(), Message(server.error()));

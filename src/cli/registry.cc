@@ -13,14 +13,21 @@
 namespace baiwan::cli {
 namespace {
 
+constexpr std::uint64_t kOwnFiles = 48;  // the table's file, and what every program has
+
 int Run(const ConfigArgs& args) {
   const auto config = Load(args, {"registry"});
   if (!config) return config.error();
-  auto runtime = Runtime::Create({.name = "registry",
-                                  .budget_bytes = config->bytes("process.memory"),
-                                  .loop = LoopOptionsOf(*config)});
+  net::LoopOptions loop = LoopOptionsOf(*config);
+  net::HttpLimits http_limits;
+  const MemoryShares memory = ShareMemory(config->bytes("process.memory"));
+  memory.Bound(&loop);
+  ShareSockets(DescriptorLimit(), kOwnFiles, &loop, &http_limits);
+  auto runtime = Runtime::Create(
+      {.name = "registry", .budget_bytes = config->bytes("process.memory"), .loop = loop});
   if (!runtime) return Fail(runtime.error());
   NodeContext& node = (*runtime)->node();
+  node.budget.ChargeAlways(Account::kProgram, memory.program);
   placement::PlacementTable table = TableOf(*config);
   registry::FilePlacementStore file(config->string("registry.table_file"));
   registry::ServerOptions options;
@@ -42,10 +49,9 @@ int Run(const ConfigArgs& args) {
   registry::RegistryServer server(
       node, options, table, [&ops](net::HttpExchange& exchange) { return ops.Handle(exchange); });
   ops.AddSource(&server);
-  net::HttpLimits limits;
-  limits.hosts = config->list("registry.hosts");
-  limits.hosts.push_back(config->endpoint("registry.endpoint").host);
-  auto http = net::HttpServer::Listen(node, at, server, limits);
+  http_limits.hosts = config->list("registry.hosts");
+  http_limits.hosts.push_back(config->endpoint("registry.endpoint").host);
+  auto http = net::HttpServer::Listen(node, at, server, http_limits);
   if (!http) {
     return Fail(
         fmt::format("the registry cannot listen on {}: {}", at.ToString(), Message(http.error())));

@@ -22,12 +22,13 @@ namespace {
 class Worker {
  public:
   // Returns once its cells serve, or why they cannot.
-  Worker(const Config& config, const std::string& secret, std::int64_t loop, Budget& budget) {
+  Worker(const Config& config, const std::string& secret, const Shares& shares, std::int64_t loop,
+         Budget& budget) {
     std::promise<std::string> started;
     auto answer = started.get_future();
     thread_ = std::thread(
-        [this, &config, &secret, loop, &budget, started = std::move(started)]() mutable {
-          Run(config, secret, loop, budget, started);
+        [this, &config, &secret, &shares, loop, &budget, started = std::move(started)]() mutable {
+          Run(config, secret, shares, loop, budget, started);
         });
     error_ = answer.get();
   }
@@ -46,15 +47,15 @@ class Worker {
   }
 
  private:
-  void Run(const Config& config, const std::string& secret, std::int64_t loop, Budget& budget,
-           std::promise<std::string>& started) {
+  void Run(const Config& config, const std::string& secret, const Shares& shares, std::int64_t loop,
+           Budget& budget, std::promise<std::string>& started) {
     auto runtime = Runtime::Create({.name = fmt::format("{}.{}", ProcessName(config), loop),
                                     .shared_budget = &budget,
                                     .take_signals = false,
-                                    .loop = LoopOptionsOf(config)});
+                                    .loop = LoopOptionsOf(config, shares)});
     if (!runtime) return started.set_value(runtime.error());
     runtime_ = std::move(*runtime);
-    auto cells = CellLoop::Create(*runtime_, config, secret, loop);
+    auto cells = CellLoop::Create(*runtime_, config, secret, shares, loop);
     if (!cells) return started.set_value(cells.error());
     cells_ = std::move(*cells);
     addresses_ = cells_->addresses();
@@ -83,16 +84,27 @@ int Run(const ConfigArgs& args) {
   if (HasRole(*config, "logic")) {
     if (const auto elsewhere = StoreElsewhere(*config)) return Fail(*elsewhere);
   }
+  const auto descriptors = ShareDescriptors(*config, DescriptorLimit());
+  if (!descriptors) return Fail(descriptors.error());
+  const auto memory = ShareMemory(*config);
+  if (!memory) return Fail(memory.error());
+  const Shares shares{*descriptors, *memory};
   auto runtime = Runtime::Create({.name = ProcessName(*config),
                                   .budget_bytes = config->bytes("process.memory"),
-                                  .loop = LoopOptionsOf(*config)});
+                                  .loop = LoopOptionsOf(*config, shares)});
   if (!runtime) return Fail(runtime.error());
-  auto cells = CellLoop::Create(**runtime, *config, secret, 0);
+  (*runtime)->node().log.Info("{}", descriptors->ToString());
+  (*runtime)->node().log.Info("{}", memory->ToString());
+  (*runtime)->node().budget.ChargeAlways(Account::kProgram, memory->program);
+  (*runtime)->node().budget.ChargeAlways(Account::kStore, memory->stores);
+  if (!descriptors->fits()) (*runtime)->node().log.Warn("{}", descriptors->WayOut());
+  auto cells = CellLoop::Create(**runtime, *config, secret, shares, 0);
   if (!cells) return Fail(cells.error());
   std::vector<std::string> addresses = (*cells)->addresses();
   std::vector<std::unique_ptr<Worker>> workers;
   for (std::int64_t loop = 1; loop < config->integer("process.loops"); ++loop) {
-    workers.push_back(std::make_unique<Worker>(*config, secret, loop, (*runtime)->node().budget));
+    workers.push_back(
+        std::make_unique<Worker>(*config, secret, shares, loop, (*runtime)->node().budget));
     if (!workers.back()->error().empty()) {
       const std::string why = workers.back()->error();
       for (const auto& worker : workers) worker->Stop();

@@ -114,6 +114,9 @@ struct ConnectionInfo {
 
 class HttpServer {
  public:
+  // Connections beyond max_connections: they are told so, or asked something vital.
+  static constexpr std::size_t kReserve = 64;
+
   // Listens; port 0 takes a free one. `service` outlives the server.
   static Result<std::unique_ptr<HttpServer>, NetError> Listen(NodeContext& node, const Endpoint& at,
                                                               HttpService& service,

@@ -10,8 +10,6 @@ namespace {
 
 // What an open connection costs in memory, in rest: its objects, and its share of the buffers.
 constexpr std::uint64_t kConnectionBytes = 8 << 10;
-// Connections for which there is no room: they are told so, or asked something vital.
-constexpr std::size_t kReserve = 64;
 constexpr std::uint64_t kFewestNewcomers = 16;  // however small the limits are
 
 Nanos SweepPeriod(const HttpLimits& limits) {

@@ -66,7 +66,8 @@ double ResidentBytes() {
 }
 
 constexpr Account kAll[] = {Account::kConnections, Account::kReorder, Account::kCommits,
-                            Account::kLinks,       Account::kUsers,   Account::kStore};
+                            Account::kLinks,       Account::kUsers,   Account::kStore,
+                            Account::kProgram};
 
 }  // namespace
 

@@ -35,6 +35,7 @@ Logic::~Logic() {
   node_.loop.Cancel(disk_timer_);
   node_.loop.Cancel(reorder_timer_);
   node_.loop.RemoveTurnHook(this);
+  node_.budget.Release(Account::kCommits, charged_commits_);
 }
 
 void Logic::Start() {
@@ -73,6 +74,7 @@ void Logic::OnTurnEnd() {
   WorkPaths();
   AnswerLocally();
   if (under_way_ == nullptr) Seal();
+  ChargeCommits();
   SendPeers();
   TellSessions();
   if (PathsHaveWork()) node_.loop.Post([] {});  // after what else there is to do

@@ -11,7 +11,8 @@
 // Threads: one loop. Failure: a commit that fails ends the node (Fatal): nothing of it was shown,
 // and a restart finds what is true. A user whose records do not read back is refused by name; all
 // others go on. Bounds: users and what is parked for them are charged to the budget's users
-// account, what waits for its number to the reorder account; see LogicOptions for the rest.
+// account, what waits for its number to the reorder account, what gathers and is being committed to
+// the commits account; see LogicOptions for the rest.
 #pragma once
 
 #include <cstdint>
@@ -171,6 +172,7 @@ class Logic final : public LogicPort,
   bool Takes() const;
   bool TakesFromPeers() const;
   void TakingChanged(bool took);
+  void ChargeCommits();
 
   // users.cc: loading
   // A resident that work can be done with now; null also while it is being restored.
@@ -280,6 +282,7 @@ class Logic final : public LogicPort,
   std::unique_ptr<wire::CommitBatch> open_;       // being gathered
   std::unique_ptr<wire::CommitBatch> under_way_;  // null: no commit is under way
   std::unique_ptr<wire::CommitBatch> spare_;
+  std::uint64_t charged_commits_ = 0;  // bytes in the budget's commits account
   std::uint64_t next_batch_ = 1;
   Nanos open_since_ = 0;
   Nanos sealed_at_ = 0;

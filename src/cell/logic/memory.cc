@@ -10,8 +10,9 @@
 namespace baiwan::cell {
 namespace {
 
-constexpr std::uint32_t kEvictLook = 256;  // residents looked at in one turn
-constexpr std::uint32_t kAgeLook = 256;    // likewise, with something that waits for its number
+constexpr std::uint32_t kEvictLook = 256;        // residents looked at in one turn
+constexpr std::uint64_t kCommitStep = 64 << 10;  // bytes
+constexpr std::uint32_t kAgeLook = 256;  // likewise, with something that waits for its number
 
 }  // namespace
 
@@ -123,6 +124,22 @@ void Logic::AgeReorder() {
   }
   if (waiting.empty()) return;
   AgeReorderIn(std::max<Nanos>(waiting.front().reorder_due - now, kMillisecond));
+}
+
+// ---------------------------------------------------------------- what is being committed
+
+// In coarse steps, so that a turn seldom touches what all loops share. What is under way is there
+// three times: as it was gathered, in blocks, and in the engine's group.
+void Logic::ChargeCommits() {
+  const std::uint64_t bytes =
+      open_->bytes() + (under_way_ != nullptr ? 3 * under_way_->bytes() : 0);
+  const std::uint64_t now = bytes / kCommitStep * kCommitStep;
+  if (now > charged_commits_) {
+    node_.budget.ChargeAlways(Account::kCommits, now - charged_commits_);
+  } else if (now < charged_commits_) {
+    node_.budget.Release(Account::kCommits, charged_commits_ - now);
+  }
+  charged_commits_ = now;
 }
 
 // ---------------------------------------------------------------- the hard limit

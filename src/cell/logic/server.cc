@@ -37,10 +37,11 @@ class LogicServer::Port final : public ClientPort {
 Result<std::unique_ptr<LogicServer>, NetError> LogicServer::Create(NodeContext& node, Logic& logic,
                                                                    CellId cell, const Endpoint& at,
                                                                    const std::string& secret,
-                                                                   const net::LinkLimits& limits) {
+                                                                   const net::LinkLimits& limits,
+                                                                   std::uint32_t max_links) {
   std::unique_ptr<LogicServer> server(new LogicServer(node, logic));
   auto listener = net::LinkListener::Listen(node, at, {"logic", cell, logic.incarnation(), 0},
-                                            secret, server.get(), limits);
+                                            secret, server.get(), limits, max_links);
   if (!listener) return listener.error();
   server->listener_ = std::move(*listener);
   return server;

@@ -22,7 +22,8 @@ class LogicServer final : private net::LinkHandler, private RelayPort {
   static Result<std::unique_ptr<LogicServer>, NetError> Create(NodeContext& node, Logic& logic,
                                                                CellId cell, const Endpoint& at,
                                                                const std::string& secret,
-                                                               const net::LinkLimits& limits);
+                                                               const net::LinkLimits& limits,
+                                                               std::uint32_t max_links);
   ~LogicServer() override;
   const Endpoint& local() const { return listener_->local(); }
 

@@ -36,7 +36,7 @@ struct RocksDbOptions {
   std::size_t max_wal_bytes = 256 << 20;   // write-ahead logs kept before tables are written out
   std::size_t max_group_bytes = 16 << 20;  // queued commits that share one write and sync
   int background_jobs = 2;                 // flushes and compactions at a time
-  int max_open_files = 256;                // tables; the process has 20,000 descriptors in all
+  int max_open_files = 256;                // tables; 40 more descriptors do for the rest
 };
 
 // Opens or makes the store in folder `path` (and the folders above it). `loop` may be null: see
