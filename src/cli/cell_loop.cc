@@ -189,6 +189,7 @@ Result<std::unique_ptr<store::Store>, std::string> CellLoop::OpenStream(const Co
   store::RecoveryReport report;
   store::StoreOptions store_options = StoreOptionsOf(config);
   store_options.recent_bytes = shares_.memory.recent;
+  store_options.budget = &node_.budget;
   auto opened = store::Store::Open(*kv_, StreamOf(cell), store_options, &report);
   if (!opened) return fmt::format("the store {} cannot be read: {}", path, Message(opened.error()));
   node_.log.Info(

@@ -65,7 +65,9 @@ class HostProgram final : public Program {
             const Workload& workload) {
     if (host.logic) {
       store::RecoveryReport report;
-      auto store = store::Store::Open(node.kv(), 0, options.store, &report);
+      store::StoreOptions store_options = options.store;
+      store_options.budget = &node.context().budget;
+      auto store = store::Store::Open(node.kv(), 0, store_options, &report);
       if (!store.ok()) return node.context().fatal.Die(Message(store.error()));
       store_ = std::move(*store);
       if (node.lives() == 1) Import(node, host.cell, workload);

@@ -38,13 +38,21 @@ class CountingStore final : public store::Store {
     store_->Load(partition, user, std::move(done));
   }
   void ReadBox(UserId user, wire::Box box, Lsn head, Seq from, std::uint32_t limit,
-               std::size_t max_bytes, ReadFn done) override {
+               std::size_t max_bytes, store::Wanted wanted, ReadFn done) override {
     ++reads;
-    store_->ReadBox(user, box, head, from, limit, max_bytes,
+    most_reads = std::max(most_reads, ++reading);
+    store_->ReadBox(user, box, head, from, limit, max_bytes, std::move(wanted),
                     [this, done = std::move(done)](auto page) {
+                      --reading;
                       if (page) messages_read += page->messages.size();
                       done(std::move(page));
                     });
+  }
+  void FindInBox(UserId user, wire::Box box, Lsn head, std::vector<Seq> seqs, store::Wanted wanted,
+                 FoundFn found, FindFn done) override {
+    ++finds;
+    store_->FindInBox(user, box, head, std::move(seqs), std::move(wanted), std::move(found),
+                      std::move(done));
   }
   void ForEachUser(PartitionId partition,
                    const std::function<void(const wire::UserRecord&)>& each) override {
@@ -57,7 +65,10 @@ class CountingStore final : public store::Store {
   }
 
   std::uint64_t reads = 0;
+  std::uint64_t reading = 0;     // under way
+  std::uint64_t most_reads = 0;  // that were under way at a time
   std::uint64_t messages_read = 0;
+  std::uint64_t finds = 0;
 
  private:
   std::unique_ptr<store::Store> store_;

@@ -103,19 +103,36 @@ void ChainIndex::Clear() {
   chains_.clear();
   by_use_.clear();
   bytes_ = 0;
+  Charge();
 }
 
 std::size_t ChainIndex::BytesOf(const Chain& chain) {
   return kChainBytes + chain.points.capacity() * sizeof(ChainPoint);
 }
 
+bool ChainIndex::TooLarge() const {
+  return bytes_ > max_bytes_ || (budget_ != nullptr && budget_->full());
+}
+
 void ChainIndex::Shrink() {
-  while (bytes_ > max_bytes_ && !chains_.empty()) {
+  Charge();
+  while (!chains_.empty() && TooLarge()) {
     const auto oldest = chains_.find(by_use_.front());
     bytes_ -= BytesOf(oldest->second);
     chains_.erase(oldest);
     by_use_.pop_front();
+    Charge();
   }
+}
+
+void ChainIndex::Charge() {
+  if (budget_ == nullptr) return;
+  if (bytes_ > charged_) {
+    budget_->ChargeAlways(Account::kStore, bytes_ - charged_);
+  } else {
+    budget_->Release(Account::kStore, charged_ - bytes_);
+  }
+  charged_ = bytes_;
 }
 
 }  // namespace baiwan::store

@@ -6,9 +6,10 @@
 // on, and ever sparser away from there. The next one begins at the point that is just far enough
 // from what it wants. Going through a box then costs about its length, from whatever side.
 //
-// Pure; one thread. What is written does not move, so points stay true. Bounded in bytes: the boxes
-// that were not walked for longest are forgotten first. Failure: none; without points a walk begins
-// at the box's end.
+// Pure; one thread. What is written does not move, so points stay true. Bounded in bytes, which are
+// charged to the budget's store account: where there is no room, or none at all in the budget, the
+// boxes that were not walked for longest are forgotten first. Failure: none; without points a walk
+// begins at the box's end.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/budget.h"
 #include "base/ids.h"
 #include "wire/message.h"
 
@@ -50,7 +52,12 @@ class ChainIndex {
   static constexpr std::size_t kMaxPoints = 1024;  // of one box
   static constexpr std::size_t kShortWalk = 16;    // sections; such a walk is not worth a trail
 
-  explicit ChainIndex(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+  // Without a budget nothing is charged.
+  explicit ChainIndex(std::size_t max_bytes, Budget* budget = nullptr)
+      : max_bytes_(max_bytes), budget_(budget) {}
+  ~ChainIndex() { Clear(); }
+  ChainIndex(const ChainIndex&) = delete;
+  ChainIndex& operator=(const ChainIndex&) = delete;
 
   // Where a walk begins that is after up to `limit` messages, or `max_bytes`, from `from` on;
   // `head` if nothing better is known. Never beyond `head`.
@@ -69,12 +76,16 @@ class ChainIndex {
   };
 
   static std::size_t BytesOf(const Chain& chain);
+  bool TooLarge() const;
   void Shrink();
+  void Charge();
 
   const std::size_t max_bytes_;
+  Budget* const budget_;
   std::map<Key, Chain> chains_;
   std::list<Key> by_use_;  // used longest ago first
   std::size_t bytes_ = 0;
+  std::size_t charged_ = 0;  // of them
 };
 
 }  // namespace baiwan::store

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <set>
@@ -17,7 +18,14 @@ namespace {
 
 using wire::CommitBatch;
 
-constexpr std::size_t kIndexBytes = 8 << 20;  // where sections stand that were walked far
+// Where sections stand that were walked far: most bytes, and most as a share of all memory.
+constexpr std::size_t kIndexBytes = 8 << 20;
+constexpr std::uint64_t kIndexShare = 32;
+
+std::size_t IndexBytes(const Budget* budget) {
+  if (budget == nullptr) return kIndexBytes;
+  return std::min<std::uint64_t>(kIndexBytes, budget->hard_limit() / kIndexShare);
+}
 
 // How much log stands behind a position, to about a mebibyte.
 class LogLength {
@@ -51,7 +59,8 @@ class LogStore final : public Store {
         next_lsn_(recovered.next_lsn),
         quarantined_(std::move(recovered.quarantined)),
         encoder_(stream, options.block_bytes),
-        recent_(options.recent_bytes) {}
+        recent_(options.recent_bytes),
+        index_(IndexBytes(options.budget), options.budget) {}
 
   Incarnation incarnation() const override { return incarnation_; }
   Lsn next_lsn() const override { return next_lsn_; }
@@ -97,11 +106,16 @@ class LogStore final : public Store {
   }
 
   void ReadBox(UserId user, wire::Box box, Lsn head, Seq from, std::uint32_t limit,
-               std::size_t max_bytes, ReadFn done) override {
-    std::make_shared<BoxWalk>(
-        WalkContext{kv_, recent_, index_, alive_, stream_, std::max(options_.max_chain_steps, 1u)},
-        BoxRequest{user, box, head, std::max<Seq>(from, 1), std::max(limit, 1u), max_bytes},
-        std::move(done))
+               std::size_t max_bytes, Wanted wanted, ReadFn done) override {
+    const PageRequest request{user,     box, head, std::max<Seq>(from, 1), std::max(limit, 1u),
+                              max_bytes};
+    std::make_shared<PageWalk>(context(), request, std::move(wanted), std::move(done))->Start();
+  }
+
+  void FindInBox(UserId user, wire::Box box, Lsn head, std::vector<Seq> seqs, Wanted wanted,
+                 FoundFn found, FindFn done) override {
+    std::make_shared<FindWalk>(context(), user, box, head, std::move(seqs), std::move(wanted),
+                               std::move(found), std::move(done))
         ->Start();
   }
 
@@ -137,6 +151,10 @@ class LogStore final : public Store {
   }
 
  private:
+  WalkContext context() {
+    return {kv_, recent_, index_, alive_, stream_, std::max(options_.max_chain_steps, 1u)};
+  }
+
   static UserId UserOf(std::string_view key) {
     Reader r(key);
     r.U32Be();
@@ -195,10 +213,10 @@ class LogStore final : public Store {
   const std::set<SectionOwner> quarantined_;
   CommitEncoder encoder_;
   RecentBlocks recent_;
-  ChainIndex index_{kIndexBytes};
+  ChainIndex index_;
   LogLength length_;
   bool failed_ = false;
-  const std::shared_ptr<void> alive_ = std::make_shared<char>();
+  const std::shared_ptr<WalkMemory> alive_ = std::make_shared<WalkMemory>(options_.budget);
 };
 
 }  // namespace

@@ -18,8 +18,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/budget.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "store/engine/kv.h"
@@ -38,6 +40,7 @@ enum class StoreError : std::uint8_t {
   kLocked,
   kReadOnly,
   kAfterFailure,
+  kCancelled,  // nobody wanted it any more
 };
 const char* Message(StoreError error);
 
@@ -45,10 +48,14 @@ struct StoreOptions {
   std::uint32_t block_bytes = 4096;  // a log block is closed once it is at least this long
   std::uint64_t checkpoint_bytes = 256ULL
                                    << 20;  // log since the last checkpoint, see CheckpointDue
-  // Back-links followed by one ReadBox before it gives up its turn.
-  std::uint32_t max_chain_steps = 4096;
+  // Back-links followed by one walk through a box before it gives up its turn: many walks share
+  // that, and a turn of all of them stays short.
+  std::uint32_t max_chain_steps = 64;
   // The newest blocks, kept in memory so that what has just come is read without the disk.
   std::size_t recent_bytes = 4 << 20;
+  // Charged for what walks through boxes hold, and for what they leave to make the next ones
+  // shorter. Null: nobody is; else it outlives the store.
+  Budget* budget = nullptr;
 };
 
 struct RecoveryReport {
@@ -69,11 +76,17 @@ struct BoxPage {
   std::vector<std::unique_ptr<std::string>> blocks;  // what the bodies point into
 };
 
+// Whether somebody still waits for what is being read: a walk may be long, and ends with kCancelled
+// soon after this has become false. Null: somebody always does.
+using Wanted = std::shared_ptr<const bool>;
+
 class Store {
  public:
   using CommitFn = std::function<void(StoreError)>;  // StoreError{} is success
   using LoadFn = std::function<void(Result<wire::UserRecord, StoreError>)>;
   using ReadFn = std::function<void(Result<BoxPage, StoreError>)>;
+  using FoundFn = std::function<void(const wire::Message&)>;  // its body is valid during the call
+  using FindFn = std::function<void(StoreError)>;
 
   // Opens stream `stream` of `kv`, recovering. Blocks. `kv` outlives the store.
   static Result<std::unique_ptr<Store>, StoreError> Open(Kv& kv, std::uint16_t stream,
@@ -105,7 +118,15 @@ class Store {
   // belong to a commit that is still under way: the caller knows which sequences are durable and
   // shows no others. kCorrupt if a section on the way is damaged or missing.
   virtual void ReadBox(UserId user, wire::Box box, Lsn head, Seq from, std::uint32_t limit,
-                       std::size_t max_bytes, ReadFn done) = 0;
+                       std::size_t max_bytes, Wanted wanted, ReadFn done) = 0;
+  void ReadBox(UserId user, wire::Box box, Lsn head, Seq from, std::uint32_t limit,
+               std::size_t max_bytes, ReadFn done) {
+    ReadBox(user, box, head, from, limit, max_bytes, nullptr, std::move(done));
+  }
+  // Looks for the messages with these sequences, rising, in one walk; calls `found` for each that
+  // is there, then `done`. Head and failure as for ReadBox.
+  virtual void FindInBox(UserId user, wire::Box box, Lsn head, std::vector<Seq> seqs, Wanted wanted,
+                         FoundFn found, FindFn done) = 0;
 
   // Every user of a partition with something unacknowledged, from the snapshots. Blocks; right
   // after Open only.

@@ -20,6 +20,8 @@ const char* Message(StoreError error) {
       return "writing there is not permitted";
     case StoreError::kAfterFailure:
       return "an earlier commit failed";
+    case StoreError::kCancelled:
+      return "nobody waited for it any more";
   }
   return error == StoreError{} ? "no error" : "unknown store error";
 }
