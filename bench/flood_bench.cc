@@ -116,6 +116,9 @@ int ServeCell(const Shape& shape, const std::string& folder, int to) {
     Logic logic(side.node, {}, table, *store);
     logic.Start();
     Fill(side, logic, shape);
+    bool drained = false;
+    logic.Drain([&drained] { drained = true; });
+    while (!drained) side.loop->RunOnce(kMillisecond);
   }
   HostOptions options;
   options.name = "cell0";

@@ -76,9 +76,9 @@ Result<bool, std::string> CellHost::Build(store::Store* store) {
   if (o.gateway) {
     GatewayOptions gateway_options = o.gateway_options;
     gateway_options.cell = o.cell;
-    // A stream tells that it can be written to again only if it had half of max_unsent to send.
+    // A stream tells that it can be written to again only if it had a quarter of max_unsent unsent.
     gateway_options.push_high_water =
-        std::max(gateway_options.push_high_water, o.http_limits.websocket.max_unsent / 2);
+        std::max(gateway_options.push_high_water, o.http_limits.websocket.max_unsent / 4);
     gateway_ = std::make_unique<Gateway>(
         node_, gateway_options, table_, [this](CellId cell) { return GatewayAddress(cell); },
         [this](net::HttpExchange& exchange) { return ops_.Handle(exchange); });

@@ -18,6 +18,9 @@ enum class LinkType : std::uint8_t {
   kClientPaused = 18,  // user, 0 or 1
   // logic → gateway
   kServerFrame = 19,  // ServerFrame
+  kTaken = 20,        // no payload; see ClientPort::Taken
+  // gateway → logic, likewise
+  kClientCredit = 21,  // user, bytes of server frames that have been taken in
   // relay → logic; the tag is the other cell
   kPathUp = 32,  // incarnation
   kPathDown = 33,
@@ -28,6 +31,11 @@ enum class LinkType : std::uint8_t {
   kToPeerReply = 37,
   kAccepting = 38,  // 0 or 1; see RelayPort::SetAccepting
 };
+
+// Bytes of server frames of one session under way to its gateway: with more it counts as a client
+// that reads slowly. Credit comes back in words of this many bytes, at least.
+inline constexpr std::uint64_t kSessionCredit = 256 << 10;
+inline constexpr std::uint64_t kCreditWord = 64 << 10;
 
 constexpr std::uint8_t Code(LinkType type) { return static_cast<std::uint8_t>(type); }
 

@@ -22,9 +22,12 @@ class ServerFrame;
 namespace baiwan::cell {
 
 // Names a connection of a gateway; unique within one ClientPort for its lifetime, never 0. A
-// gateway uses 48 bits; where it is elsewhere the rest says which of its links the connection came
-// over.
+// gateway uses 48 bits, of which the low ones are a place, from 1 on, that no other connection of
+// its has at the same time; where it is elsewhere the rest says which of its links the connection
+// came over.
 using SessionId = std::uint64_t;
+inline constexpr int kPlaceBits = 24;
+inline constexpr std::uint32_t kPlaceMask = (1U << kPlaceBits) - 1;
 
 // A gateway, as the logic server sees it.
 class ClientPort {
@@ -32,6 +35,11 @@ class ClientPort {
   virtual ~ClientPort() = default;
   // Dropped if the session is gone.
   virtual void ToClient(SessionId session, const wire::ServerFrame& frame) = 0;
+  // A frame's `read`, or its `get_user`, has been dealt with: once for each. Until then it takes
+  // up memory here, so a gateway has no more than a few of each session on their way.
+  virtual void Taken(SessionId) {}
+  // Has so much on its way to clients that nothing long should be begun; see PortWritable.
+  virtual bool Clogged() const { return false; }
 };
 
 // A logic server, as gateways see it.
@@ -45,6 +53,8 @@ class LogicPort {
   virtual void SessionClosed(ClientPort& from, SessionId session, UserId user) = 0;
   // The client reads slower (or again fast enough): pushes stop (or go on).
   virtual void SessionPaused(ClientPort& from, SessionId session, UserId user, bool paused) = 0;
+  // The gateway was clogged, and is no more.
+  virtual void PortWritable(ClientPort&) {}
   // The gateway itself is gone, with all its sessions.
   virtual void PortClosed(ClientPort& from) = 0;
 };

@@ -48,6 +48,8 @@ class WebSocket {
   // Starts the close handshake, bounded in time; OnClosed follows.
   virtual void Close(std::uint16_t code, std::string_view reason) = 0;
   virtual std::size_t unsent() const = 0;
+  // No message more until it is resumed, also none of those that have been read already; those come
+  // in a later turn then.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
   virtual const Endpoint& peer() const = 0;

@@ -19,7 +19,7 @@ WsConnection::WsConnection(NodeContext& node, std::unique_ptr<ByteStream> stream
       unread_held_(node.budget, Account::kConnections) {
   StreamLimits stream_limits;
   stream_limits.max_unread = limits.max_message + kWsMaxFrameHead;
-  stream_limits.high_water = limits.max_unsent / 2;
+  stream_limits.high_water = limits.max_unsent / 4;
   stream_limits.low_water = limits.max_unsent / 8;
   stream_->SetLimits(stream_limits);
   stream_->SetHandler(this);
@@ -33,8 +33,9 @@ WsConnection::~WsConnection() {
 }
 
 void WsConnection::PauseReading() {
+  if (state_ != State::kOpen) return;
   paused_ = true;
-  if (stream_) stream_->PauseReading();
+  stream_->PauseReading();
 }
 
 void WsConnection::ResumeReading() {
@@ -67,7 +68,7 @@ std::size_t WsConnection::OnData(std::string_view data) {
 // False if the object is gone.
 bool WsConnection::TakeFrames(char** at, char* end, bool* any) {
   const auto alive = lifetime_.token();
-  while (state_ == State::kOpen || state_ == State::kClosing) {
+  while ((state_ == State::kOpen || state_ == State::kClosing) && !paused_) {
     switch (decoder_.Next(at, end)) {
       case WsDecoder::Event::kNeedMore:
         return true;
@@ -149,7 +150,7 @@ void WsConnection::Close(std::uint16_t code, std::string_view reason) {
   Append(WsOpcode::kClose, WsClosePayload(code, reason));
   Note(code, reason);
   state_ = State::kClosing;
-  stream_->ResumeReading();  // or the peer's close frame would never be seen
+  ResumeReading();  // or the peer's close frame would never be seen
   StartCloseTimer();
 }
 

@@ -101,6 +101,7 @@ class WsConnection final : public WebSocket, public Newcomer, private StreamHand
   NodeContext& node_;
   const Side side_;
   State state_ = State::kOpen;
+  bool paused_ = false;  // by the handler
   bool heard_ = true;    // something came since the last Tick
   bool pinged_ = false;  // and since then nothing came
   WsHandler* const handler_;
@@ -114,7 +115,6 @@ class WsConnection final : public WebSocket, public Newcomer, private StreamHand
   TimerId close_timer_ = 0;
   TimerId tick_timer_ = 0;
   std::uint64_t messages_in_ = 0;
-  bool paused_ = false;
   bool incomplete_ = false;        // part of a message or frame is there
   std::uint64_t completed_ = 0;    // messages, and control frames between them
   std::uint64_t begun_after_ = 0;  // completed_ when the tick first saw what is incomplete …

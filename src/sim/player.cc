@@ -241,6 +241,7 @@ void Player::OnRefusal(const wire::Refusal& refusal) {
   switch (refusal.reason()) {
     case wire::REASON_WINDOW:
     case wire::REASON_OUTBOX_FULL:
+    case wire::REASON_TOO_MANY_REQUESTS:
     case wire::REASON_OVERLOADED:
     case wire::REASON_NOT_READY:
     case wire::REASON_TIMEOUT:

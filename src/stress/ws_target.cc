@@ -34,11 +34,13 @@ int StatusOf(wire::Reason reason) {
     case wire::REASON_METHOD:
       return 405;
     case wire::REASON_SEND_ID_CONFLICT:
+    case wire::REASON_BEYOND_END:
       return 409;
     case wire::REASON_BODY_TOO_LARGE:
       return 413;
     case wire::REASON_WINDOW:
     case wire::REASON_OUTBOX_FULL:
+    case wire::REASON_TOO_MANY_REQUESTS:
       return 429;
     case wire::REASON_TIMEOUT:
       return 504;

@@ -6,6 +6,7 @@
 #include "base/planted.h"
 #include "cell/gateway/json.h"
 #include "cell/gateway/socket.h"
+#include "cell/link_types.h"
 #include "cell/logic/logic.h"
 
 namespace baiwan::cell {
@@ -14,9 +15,7 @@ namespace {
 constexpr std::string_view kJson = "application/json";
 constexpr Nanos kSweep = kSecond;
 constexpr std::uint32_t kShedRetryMs = 1000;
-// A SessionId: 24 bits of the entry's generation, 24 of its place; see cell/ports.h.
-constexpr int kPlaceBits = 24;
-constexpr std::uint32_t kPlaceMask = (1U << kPlaceBits) - 1;
+// A SessionId: 24 bits of the entry's generation, and its place; see cell/ports.h.
 
 std::uint32_t IndexOf(SessionId id) { return (static_cast<std::uint32_t>(id) & kPlaceMask) - 1; }
 
@@ -69,6 +68,7 @@ Gateway::Entry& Gateway::NewEntry(Kind kind, SessionId* id) {
   entry.left = 1;
   entry.many = false;
   entry.stored = 0;
+  entry.came = 0;
   entry.refused.clear();
   entry.generation = (entry.generation + 1) & kPlaceMask;
   ++(kind == Kind::kWebSocket ? websockets_ : requests_);
@@ -141,6 +141,20 @@ void Gateway::ToClient(SessionId session, const wire::ServerFrame& frame) {
   const Seq stored = entry->stored;
   Free(*entry, IndexOf(session));
   AnswerMany(exchange, stored, std::move(refused));
+}
+
+void Gateway::Taken(SessionId session) {
+  Entry* entry = Find(session);
+  if (entry != nullptr && entry->kind == Kind::kWebSocket) entry->socket->Answered();
+}
+
+std::uint64_t Gateway::Came(SessionId session, std::size_t bytes, UserId* user) {
+  Entry* entry = Find(session);
+  if (entry == nullptr || entry->kind != Kind::kWebSocket) return 0;
+  entry->came += bytes;
+  if (entry->came < kCreditWord) return 0;
+  *user = entry->user;
+  return std::exchange(entry->came, 0);
 }
 
 void Gateway::Answer(net::HttpExchange& exchange, Kind kind, const wire::ServerFrame& frame) {
@@ -314,6 +328,7 @@ void Gateway::OnSocketFrame(SessionId id, wire::ClientFrame& frame) {
   if (logic_ == nullptr) return socket.Close(1012, "the cell is restarting");
   // A connect goes first, or the refusals would come before the welcome.
   if (!frame.has_connect() && Shed(entry, frame)) return;
+  socket.Asks((frame.has_read() ? 1 : 0) + (frame.get_user() ? 1 : 0));
   logic_->FromClient(*this, id, entry.user, frame);
 }
 

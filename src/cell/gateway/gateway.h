@@ -33,7 +33,9 @@ struct GatewayOptions {
   std::uint32_t max_submits_per_frame = 1024;
   Nanos request_timeout = 5 * kSecond;
   Nanos connect_timeout = 10 * kSecond;     // until a WebSocket has said whose it is
-  std::size_t push_high_water = 512 << 10;  // unsent bytes at which pushes stop
+  std::size_t push_high_water = 256 << 10;  // unsent bytes at which pushes stop
+  // Questions of one WebSocket that wait for the logic server. It is not read further with so many.
+  std::uint32_t max_questions = 16;
   AdmissionOptions admission;
 };
 
@@ -77,6 +79,10 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
 
   // ClientPort
   void ToClient(SessionId session, const wire::ServerFrame& frame) override;
+  void Taken(SessionId session) override;
+  // From another process came so many bytes for a session; how many of such have come in all that
+  // credit is to be given back for now, and whose session it is.
+  std::uint64_t Came(SessionId session, std::size_t bytes, UserId* user);
 
   void WriteMetrics(MetricsSink& sink) const override;
   const GatewayCounters& counters() const { return counters_; }
@@ -96,6 +102,7 @@ class Gateway final : public net::HttpService, public ClientPort, public Metrics
     std::unique_ptr<Socket> socket;
     bool many = false;  // a list of messages, answered together
     Seq stored = 0;
+    std::uint64_t came = 0;              // bytes from another process, not given credit for
     std::vector<wire::Refusal> refused;  // of many
   };
 

@@ -43,10 +43,19 @@ void LogicLink::OnLinkDown(net::Link&, NetError) { gateway_.SetLogic(nullptr); }
 
 void LogicLink::OnLinkFrame(net::Link&, std::uint8_t type, std::uint64_t tag,
                             std::string_view payload) {
+  if (type == Code(LinkType::kTaken)) return gateway_.Taken(tag);
   if (type != Code(LinkType::kServerFrame)) return;
   if (!frame_.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return;
   gateway_.ToClient(tag, frame_);
   if (payload.size() > wire::kReusedFrame) wire::ClearReused(&frame_, true);
+  UserId user = 0;
+  const std::uint64_t came = gateway_.Came(tag, payload.size(), &user);
+  if (came == 0) return;
+  encoded_.clear();
+  Writer w(encoded_);
+  w.Varint(user);
+  w.Varint(came);
+  link_->Send(Code(LinkType::kClientCredit), tag, encoded_);
 }
 
 }  // namespace baiwan::cell

@@ -34,6 +34,20 @@ void Gateway::Socket::Close(std::uint16_t code, std::string_view reason) {
   socket_->Close(code, reason.substr(0, 123));  // RFC 6455: a control frame has at most 125 bytes
 }
 
+void Gateway::Socket::Asks(std::uint32_t questions) {
+  questions_ += questions;
+  if (held_ || questions_ < gateway_.options_.max_questions || questions == 0) return;
+  held_ = true;
+  socket_->PauseReading();
+}
+
+void Gateway::Socket::Answered() {
+  --questions_;
+  if (!held_ || questions_ > gateway_.options_.max_questions / 2) return;
+  held_ = false;
+  if (socket_ != nullptr) socket_->ResumeReading();
+}
+
 void Gateway::Socket::OnMessage(bool is_text, std::string_view data) {
   if (closing_) return;
   wire::ClientFrame& frame = gateway_.frame_;

@@ -1,4 +1,5 @@
-// One client's WebSocket: frames in their two spellings, and how fast the client reads.
+// One client's WebSocket: frames in their two spellings, how fast the client reads, and how much it
+// has asked that is not dealt with.
 #pragma once
 
 #include <memory>
@@ -18,6 +19,9 @@ class Gateway::Socket final : public net::WsHandler {
   void Attach(std::unique_ptr<net::WebSocket> socket) { socket_ = std::move(socket); }
   void Send(const wire::ServerFrame& frame);
   void Close(std::uint16_t code, std::string_view reason);
+  // So many questions go to the logic server; one of them has been dealt with.
+  void Asks(std::uint32_t questions);
+  void Answered();
 
   void OnMessage(bool is_text, std::string_view data) override;
   void OnWritable() override;
@@ -29,6 +33,8 @@ class Gateway::Socket final : public net::WsHandler {
   bool json_;
   bool paused_ = false;
   bool closing_ = false;
+  bool held_ = false;  // not read, until some of what it asked is dealt with
+  std::uint32_t questions_ = 0;
   std::unique_ptr<net::WebSocket> socket_;
 };
 

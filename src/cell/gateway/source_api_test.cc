@@ -165,7 +165,8 @@ TEST_P(SourceApiTest, FromAndLimitAreChecked) {
     ExpectError(cells->Get(std::string("/api/c/inbox/1?") + query), 400, "bad_request");
     ExpectError(cells->Get(std::string("/v1/users/1/outbox?") + query), 400, "bad_request");
   }
-  EXPECT_EQ(cells->Get("/api/c/inbox/1?from=999999999999999999&limit=1000").status, 200);
+  EXPECT_EQ(cells->Get("/api/c/outbox/1?from=999999999999999999&limit=1000").status, 200);
+  ExpectError(cells->Get("/api/c/inbox/1?from=999999999999999999&limit=1000"), 409, "beyond_end");
 }
 
 TEST_P(SourceApiTest, FriendCircleIsNotBuilt) {

@@ -9,10 +9,8 @@
 namespace baiwan::cell {
 namespace {
 
-constexpr std::uint32_t kPushPage = 200;      // messages
-constexpr std::size_t kPushBytes = 64 << 10;  // bodies
-constexpr std::size_t kMaxDevice = 64;        // bytes of a device's name
-constexpr std::uint32_t kDefaultPage = 100;   // messages, when a client does not say
+constexpr std::size_t kMaxDevice = 64;  // bytes of a device's name
+constexpr int kRefusals = 1024;         // in one frame
 // WebSocket close codes: ours, and those of RFC 6455 and its registry.
 constexpr std::uint32_t kPolicy = 1008;
 constexpr std::uint32_t kRestarting = 1012;
@@ -55,22 +53,17 @@ mailbox::Submission ToSubmission(UserId sender, const wire::Submit& submit) {
   return s;
 }
 
-void Fill(UserId owner, wire::Box box, const wire::Message& m, wire::BoxMessage* out) {
-  out->set_seq(m.seq);
-  out->set_send_id(m.send_id);
-  out->set_sender(box == wire::Box::kOut ? owner : m.peer);
-  out->set_receiver(box == wire::Box::kOut ? m.peer : owner);
-  out->set_body(m.body.data(), m.body.size());
-  out->set_timestamp_ms(m.timestamp_ms);
-  out->set_checksum(m.checksum);
-  if (m.kind == wire::Kind::kVoid) out->set_is_void(true);
-}
-
 void FillCounters(const mailbox::Counters& c, wire::Counters* out) {
   out->set_send_id(c.send_id);
   out->set_send_ack_id(c.send_ack_id);
   out->set_receive_id(c.receive_id);
   out->set_client_receive_id(c.client_receive_id);
+}
+
+// What a frame asks is not looked at, and no longer waits.
+void NotAsked(ClientPort& from, SessionId session, const wire::ClientFrame& frame) {
+  if (frame.has_read()) from.Taken(session);
+  if (frame.get_user()) from.Taken(session);
 }
 
 }  // namespace
@@ -87,20 +80,19 @@ void Logic::FromClient(ClientPort& from, SessionId session, UserId user,
   if (full || node_.budget.used() >= node_.budget.hard_limit()) {
     return RefuseFrame(from, session, frame, wire::REASON_OVERLOADED);
   }
-  WithUser(
-      user, frame.ByteSizeLong(),
-      [this, &from, session, frame, closings = closings_[&from]](Resident* r, wire::Reason failed) {
-        if (closings_[&from] != closings) return;  // its sessions are gone
-        if (r != nullptr) {
-          OnFrame(*r, from, session, frame);
-        } else {
-          RefuseFrame(from, session, frame, failed);
-        }
-      });
+  Park(user, {[this, &from, session, frame](Resident* r, wire::Reason failed) {
+                if (r != nullptr) {
+                  OnFrame(*r, from, session, frame);
+                } else {
+                  RefuseFrame(from, session, frame, failed);
+                }
+              },
+              frame.ByteSizeLong(), &from, session, !frame.submits().empty()});
 }
 
 void Logic::RefuseFrame(ClientPort& from, SessionId session, const wire::ClientFrame& frame,
                         wire::Reason reason) {
+  NotAsked(from, session, frame);
   for (const wire::Submit& s : frame.submits()) {
     Refuse(nullptr, from, session, frame.request_id(), s.send_id(), reason);
   }
@@ -126,22 +118,25 @@ void Logic::OnFrame(Resident& r, ClientPort& from, SessionId session,
   for (const wire::Submit& submit : frame.submits()) {
     OnSubmit(r, from, session, submit, frame.request_id(), frame.reply_when());
   }
+  if (!old_.empty()) CompareWithOutbox(r, from, session, frame.request_id());
   if (frame.read_up_to() > 0 && refuse_all_) {
     if (frame.request_id() != 0) {
-      return Refuse(&r, from, session, frame.request_id(), 0, wire::REASON_NOT_READY);
+      Refuse(&r, from, session, frame.request_id(), 0, wire::REASON_NOT_READY);
+      return NotAsked(from, session, frame);
     }
   } else if (frame.read_up_to() > r.user.counters().receive_id) {
     RefuseBeyondEnd(r, from, session, frame.request_id());
-    if (frame.request_id() != 0) return;  // that was the answer
+    if (frame.request_id() != 0) return NotAsked(from, session, frame);  // that was the answer
   } else if (frame.read_up_to() > 0) {
     r.user.ReadUpTo(frame.read_up_to(), *open_);
   }
   if (frame.has_read()) OnRead(r, from, session, frame.read(), frame.request_id());
-  if (frame.get_user() || frame.ping() > 0) {
+  if (frame.get_user()) {
+    OnGetUser(r, from, session, frame.request_id(), frame.ping());
+  } else if (frame.ping() > 0) {
     wire::ServerFrame reply;
     reply.set_request_id(frame.request_id());
     reply.set_pong(frame.ping());
-    if (frame.get_user()) FillUser(r.user, reply.mutable_user());
     from.ToClient(session, reply);
   }
 }
@@ -234,7 +229,8 @@ void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wir
       return Refuse(&r, from, session, request_id, s.send_id, ReasonOf(result.why));
     case mailbox::Submitted::kAskOutbox:
       ++counters_.repeats;
-      return CompareWithOutbox(r, from, session, submit, request_id);
+      old_.push_back({s.send_id, s.receiver, std::string(s.body), s.is_void});
+      return;
     case mailbox::Submitted::kAskLater:
       ++counters_.repeats;
       return CompareLater(r, from, session, submit, request_id);
@@ -253,70 +249,6 @@ void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wir
   } else {
     r.waiters.push_back({&from, session, request_id, s.send_id});
   }
-}
-
-void Logic::CompareWithOutbox(Resident& r, ClientPort& from, SessionId session,
-                              const wire::Submit& submit, std::uint64_t request_id) {
-  store_.ReadBox(
-      r.user.id(), wire::Box::kOut, r.user.durable_heads().out, submit.send_id(), 1, 1,
-      [this, &from, session, submit, request_id, user = r.user.id(),
-       alive = alive_](Result<store::BoxPage, store::StoreError> page) {
-        if (!*alive) return;
-        Resident* now = residents_.Find(user);
-        const bool found =
-            page && !page->messages.empty() && page->messages[0].seq == submit.send_id();
-        if (!found) {
-          Refuse(now, from, session, request_id, submit.send_id(), wire::REASON_NOT_READY);
-        } else if (!mailbox::User::SameAsStored(page->messages[0], ToSubmission(user, submit))) {
-          Refuse(now, from, session, request_id, submit.send_id(), wire::REASON_SEND_ID_CONFLICT);
-        } else if (request_id != 0) {
-          ReplyStored(from, session, request_id, submit.send_id());
-        } else if (now != nullptr) {
-          if (Session* s = FindSession(*now, from, session)) MarkDirty(*now, *s);
-        }
-      });
-}
-
-void Logic::OnRead(Resident& r, ClientPort& from, SessionId session, const wire::ReadBox& read,
-                   std::uint64_t request_id) {
-  ++counters_.reads;
-  const wire::Box box = read.box() == wire::BOX_OUTBOX ? wire::Box::kOut : wire::Box::kIn;
-  const wire::BoxHeads& heads = r.user.durable_heads();
-  const Seq from_seq = std::max<Seq>(read.from(), 1);
-  const Seq last =
-      box == wire::Box::kOut ? r.user.counters().send_id : r.user.counters().receive_id;
-  const std::uint32_t limit =
-      std::min(read.limit() == 0 ? kDefaultPage : read.limit(), options_.page_messages);
-  if (box == wire::Box::kIn && from_seq > last + 1) {
-    return RefuseBeyondEnd(r, from, session, request_id);
-  }
-  if (from_seq > last) {
-    wire::ServerFrame reply;
-    reply.set_request_id(request_id);
-    reply.mutable_page()->set_next(from_seq);
-    reply.mutable_page()->set_life(options_.life);
-    from.ToClient(session, reply);
-    return;
-  }
-  store_.ReadBox(r.user.id(), box, box == wire::Box::kOut ? heads.out : heads.in, from_seq, limit,
-                 options_.page_bytes,
-                 [this, &from, session, request_id, box, from_seq, user = r.user.id(),
-                  alive = alive_](Result<store::BoxPage, store::StoreError> page) {
-                   if (!*alive) return;
-                   if (!page)
-                     return Refuse(nullptr, from, session, request_id, 0, wire::REASON_CORRUPT);
-                   wire::ServerFrame reply;
-                   reply.set_request_id(request_id);
-                   wire::BoxPage* out = reply.mutable_page();
-                   out->set_life(options_.life);
-                   for (const wire::Message& m : page->messages)
-                     Fill(user, box, m, out->add_messages());
-                   out->set_next(page->messages.empty() ? from_seq : page->messages.back().seq + 1);
-                   from.ToClient(session, reply);
-                   Resident* now = Ready(user);
-                   if (box == wire::Box::kIn && now != nullptr && !refuse_all_)
-                     now->user.ReadUpTo(out->next() - 1, *open_);
-                 });
 }
 
 // ---------------------------------------------------------------- answers
@@ -409,7 +341,13 @@ void Logic::TellSessions() {
       frame.set_stored(c.send_id);
       frame.set_delivered(c.send_ack_id);
       frame.set_window_end(r->user.window_end(options_.mailbox));
-      for (wire::Refusal& refusal : s->refusals) *frame.add_refusals() = std::move(refusal);
+      for (wire::Refusal& refusal : s->refusals) {
+        if (frame.refusals_size() >= kRefusals) {
+          s->port->ToClient(s->id, frame);
+          frame.Clear();
+        }
+        *frame.add_refusals() = std::move(refusal);
+      }
       for (wire::BoxMessage& m : s->pushes) *frame.add_pushes() = std::move(m);
       s->refusals.clear();
       s->pushes.clear();
@@ -419,69 +357,24 @@ void Logic::TellSessions() {
   told_.clear();
 }
 
-// ---------------------------------------------------------------- pushes
-
-void Logic::PushFrom(Resident& r, const wire::CommitBatch& batch,
-                     const wire::CommitBatch::User& of) {
-  for (const auto& s : r.sessions) {
-    if (!s->receive || s->reading || s->paused) continue;
-    const Seq first = batch.entry(of.in.first).message.seq;
-    if (s->pushed + 1 != first) {
-      CatchUp(r, *s);
-      continue;
-    }
-    std::size_t bytes = 0;
-    for (auto i = of.in.first; i != wire::CommitBatch::kEnd; i = batch.entry(i).next) {
-      // No more in one frame than a page: a commit may hold more than a connection may have unsent.
-      if (s->pushes.size() >= kPushPage || bytes >= kPushBytes) break;
-      bytes += batch.entry(i).message.body.size();
-      s->pushes.emplace_back();
-      Fill(r.user.id(), wire::Box::kIn, batch.entry(i).message, &s->pushes.back());
-      s->pushed = batch.entry(i).message.seq;
-      ++counters_.pushed;
-    }
-    MarkDirty(r, *s);
-    CatchUp(r, *s);  // with the rest
-  }
-}
-
-void Logic::CatchUp(Resident& r, Session& s) {
-  if (s.reading || s.paused || s.pushed >= r.user.counters().receive_id) return;
-  s.reading = true;
-  store_.ReadBox(r.user.id(), wire::Box::kIn, r.user.durable_heads().in, s.pushed + 1, kPushPage,
-                 kPushBytes,
-                 [this, user = r.user.id(), port = s.port, id = s.id,
-                  alive = alive_](Result<store::BoxPage, store::StoreError> page) {
-                   if (!*alive) return;
-                   Resident* now = residents_.Find(user);
-                   Session* to = now != nullptr ? FindSession(*now, *port, id) : nullptr;
-                   if (to == nullptr) return;
-                   to->reading = false;
-                   if (!page || page->messages.empty()) {
-                     return CloseSession(*port, id, kPolicy, Describe(wire::REASON_CORRUPT));
-                   }
-                   for (const wire::Message& m : page->messages) {
-                     if (m.seq != to->pushed + 1) continue;
-                     to->pushes.emplace_back();
-                     Fill(user, wire::Box::kIn, m, &to->pushes.back());
-                     to->pushed = m.seq;
-                     ++counters_.pushed;
-                   }
-                   MarkDirty(*now, *to);
-                   if (!Planted("catch-up-stops")) CatchUp(*now, *to);
-                 });
-}
-
 // ---------------------------------------------------------------- sessions
 
 void Logic::SessionClosed(ClientPort& from, SessionId session, UserId user) {
-  WithUser(user, 0, [this, &from, session](Resident* r, wire::Reason) {
-    if (r == nullptr) return;
-    std::erase_if(r->sessions, [&](const auto& s) { return s->port == &from && s->id == session; });
-    std::erase_if(r->waiters,
-                  [&](const Waiter& w) { return w.port == &from && w.session == session; });
-    Recharge(*r);
+  for (ReadQueue* queue : {&reads_, &catch_ups_, &compares_}) queue->Cancel(user, from, session);
+  if (CloseParked(user, from, session)) return;
+  if (Resident* r = residents_.Find(user)) ForgetSession(*r, from, session);
+}
+
+void Logic::ForgetSession(Resident& r, const ClientPort& from, SessionId session) {
+  std::erase_if(r.sessions, [&](const auto& s) { return s->port == &from && s->id == session; });
+  std::erase_if(r.waiters,
+                [&](const Waiter& w) { return w.port == &from && w.session == session; });
+  std::erase_if(r.repeats, [&](const Repeat& repeat) {
+    const bool gone = repeat.port == &from && repeat.session == session;
+    if (gone) r.repeat_bytes -= repeat.bytes;
+    return gone;
   });
+  Recharge(r);
 }
 
 void Logic::SessionPaused(ClientPort& from, SessionId session, UserId user, bool paused) {
@@ -489,22 +382,27 @@ void Logic::SessionPaused(ClientPort& from, SessionId session, UserId user, bool
   Session* s = r != nullptr ? FindSession(*r, from, session) : nullptr;
   if (s == nullptr) return;
   s->paused = paused;
-  if (!paused && s->receive) CatchUp(*r, *s);
+  if (paused) return;
+  for (ReadQueue* queue : {&reads_, &catch_ups_, &compares_}) queue->Wake(user);
+  if (s->receive) CatchUp(*r, *s);
+}
+
+void Logic::PortWritable(ClientPort&) {
+  for (ReadQueue* queue : {&reads_, &catch_ups_, &compares_}) queue->WakeAll();
 }
 
 void Logic::PortClosed(ClientPort& from) {
-  ++closings_[&from];
-  const auto forget = [&from](Resident& r) {
+  for (ReadQueue* queue : {&reads_, &catch_ups_, &compares_}) queue->CancelAll(from);
+  for (Resident& r : residents_.by_use) {
     std::erase_if(r.sessions, [&](const auto& s) { return s->port == &from; });
     std::erase_if(r.waiters, [&](const Waiter& w) { return w.port == &from; });
     std::erase_if(r.repeats, [&](const Repeat& repeat) {
       if (repeat.port == &from) r.repeat_bytes -= repeat.bytes;
       return repeat.port == &from;
     });
-  };
-  for (Resident& r : residents_.by_use) forget(r);
+  }
   for (auto& [user, loading] : loading_) {
-    if (loading.restoring != nullptr) forget(*loading.restoring);
+    Unpark(loading, [&from](const Parked& p) { return p.port == &from; });
   }
 }
 

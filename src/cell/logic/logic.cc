@@ -24,7 +24,10 @@ Logic::Logic(NodeContext& node, const LogicOptions& options, const placement::Pl
       table_(table),
       store_(store),
       open_(std::make_unique<CommitBatch>()),
-      spare_(std::make_unique<CommitBatch>()) {
+      spare_(std::make_unique<CommitBatch>()),
+      reads_(node.budget, options.reads, std::bind_front(&Logic::MayBegin, this)),
+      catch_ups_(node.budget, options.catch_ups, std::bind_front(&Logic::MayBegin, this)),
+      compares_(node.budget, options.compares, std::bind_front(&Logic::MayBegin, this)) {
   open_->set_number(next_batch_++);
   node_.loop.AddTurnHook(this);
 }
@@ -77,6 +80,7 @@ void Logic::OnTurnEnd() {
   ChargeCommits();
   SendPeers();
   TellSessions();
+  for (ReadQueue* queue : {&compares_, &catch_ups_, &reads_}) queue->Begin();
   if (PathsHaveWork()) node_.loop.Post([] {});  // after what else there is to do
   MaybeDrained();
 }
@@ -269,6 +273,15 @@ void Logic::WriteMetrics(MetricsSink& sink) const {
   sink.Gauge("pending_users", "users with messages on their way",
              static_cast<double>(pending_users()));
   sink.Gauge("loading_users", "users being loaded", static_cast<double>(loading_.size()));
+  const ReadQueue* const walks[] = {&reads_, &catch_ups_, &compares_};
+  const char* const names[] = {"read", "catch_up", "compare"};
+  for (std::size_t i = 0; i < std::size(walks); ++i) {
+    const std::string label = fmt::format("kind=\"{}\"", names[i]);
+    sink.Gauge("walks_waiting", "walks through boxes that clients wait for, not begun",
+               static_cast<double>(walks[i]->waiting()), label);
+    sink.Gauge("walks_under_way", "walks through boxes that clients wait for, begun",
+               static_cast<double>(walks[i]->under_way()), label);
+  }
 }
 
 }  // namespace baiwan::cell

@@ -27,6 +27,7 @@
 #include "base/node_context.h"
 #include "cell/logic/counters.h"
 #include "cell/logic/disk_reserve.h"
+#include "cell/logic/read_queue.h"
 #include "cell/logic/resident.h"
 #include "cell/ports.h"
 #include "mailbox/user.h"
@@ -49,6 +50,9 @@ struct LogicOptions {
   std::uint32_t max_devices = 8;              // connections of one user
   std::uint32_t page_messages = 1000;         // most messages in one page of a box
   std::size_t page_bytes = 256 << 10;         // bodies in one page, about
+  ReadLimits reads;                           // pages and other answers that are long
+  ReadLimits catch_ups{24, UINT32_MAX};       // pages that are pushed, one for each session
+  ReadLimits compares{8, 256};                // frames with submissions that only the disk knows
   std::uint32_t snapshots_per_commit = 500;   // while a checkpoint is being taken
   std::uint32_t heartbeat_s = 240;            // told to clients
   // What comes before its turn is kept this long, and at most half as long again.
@@ -85,6 +89,7 @@ class Logic final : public LogicPort,
                   const wire::ClientFrame& frame) override;
   void SessionClosed(ClientPort& from, SessionId session, UserId user) override;
   void SessionPaused(ClientPort& from, SessionId session, UserId user, bool paused) override;
+  void PortWritable(ClientPort& from) override;
   void PortClosed(ClientPort& from) override;
 
   // PeerPort
@@ -104,7 +109,14 @@ class Logic final : public LogicPort,
  private:
   // What waits for a user to be loaded: calls, made in order once it is there, or with null if it
   // cannot be loaded, for the reason given.
-  using Parked = std::function<void(Resident*, wire::Reason)>;
+  using ParkedFn = std::function<void(Resident*, wire::Reason)>;
+  struct Parked {
+    ParkedFn work;
+    std::size_t bytes = 0;
+    const ClientPort* port = nullptr;  // null: not a client's
+    SessionId session = 0;
+    bool submits = false;
+  };
   struct Loading {
     std::deque<Parked> parked;
     std::uint64_t charged = 0;
@@ -134,6 +146,24 @@ class Logic final : public LogicPort,
     std::size_t reply_bytes = 0;
     bool listed_out = false;
     bool listed_reply = false;
+  };
+  // A submission that only the disk knows.
+  struct OldSubmit {
+    Seq send_id = 0;
+    UserId receiver = 0;
+    std::string body;
+    bool is_void = false;
+    wire::Reason outcome = wire::REASON_NOT_READY;
+  };
+  struct PageWanted {
+    UserId user = 0;
+    wire::Box box = wire::Box::kIn;
+    Lsn head = 0;
+    Seq from = 1;
+    std::uint32_t limit = 0;  // 0: there is nothing that far
+    ClientPort* port = nullptr;
+    SessionId session = 0;
+    std::uint64_t request_id = 0;
   };
   struct LocalAnswer {  // between two users of this cell, for the end of the turn
     enum class Kind : std::uint8_t { kAck, kGap, kOffer } kind;
@@ -177,7 +207,10 @@ class Logic final : public LogicPort,
   // users.cc: loading
   // A resident that work can be done with now; null also while it is being restored.
   Resident* Ready(UserId user) const;
-  void WithUser(UserId user, std::size_t parked_bytes, Parked work);
+  void WithUser(UserId user, std::size_t parked_bytes, ParkedFn work);
+  void Park(UserId user, Parked parked);
+  void Unpark(Loading& loading, const std::function<bool(const Parked&)>& which);
+  bool CloseParked(UserId user, ClientPort& from, SessionId session);
   void StartLoads();
   void Loaded(UserId user, Result<wire::UserRecord, store::StoreError> record);
   void RestoreMore(UserId user);
@@ -198,10 +231,6 @@ class Logic final : public LogicPort,
   static void TakeOver(Resident& r, Session& now);
   void OnSubmit(Resident& r, ClientPort& from, SessionId session, const wire::Submit& submit,
                 std::uint64_t request_id, wire::ReplyWhen when);
-  void OnRead(Resident& r, ClientPort& from, SessionId session, const wire::ReadBox& read,
-              std::uint64_t request_id);
-  void CompareWithOutbox(Resident& r, ClientPort& from, SessionId session,
-                         const wire::Submit& submit, std::uint64_t request_id);
   // repeats.cc: what comes again before it is durable
   void CompareLater(Resident& r, ClientPort& from, SessionId session, const wire::Submit& submit,
                     std::uint64_t request_id);
@@ -219,7 +248,22 @@ class Logic final : public LogicPort,
   void TellSessions();
   void AnswerWaiters(Resident& r);
   void PushFrom(Resident& r, const wire::CommitBatch& batch, const wire::CommitBatch::User& of);
+  void ForgetSession(Resident& r, const ClientPort& from, SessionId session);
+
+  // reading.cc: what is read of boxes for clients
+  bool MayBegin(UserId user, ClientPort& port, SessionId session) const;
+  void OnRead(Resident& r, ClientPort& from, SessionId session, const wire::ReadBox& read,
+              std::uint64_t request_id);
+  void ReadPage(const PageWanted& what, store::Wanted wanted);
+  void SendPage(const PageWanted& what, const store::BoxPage& page);
+  void OnGetUser(Resident& r, ClientPort& from, SessionId session, std::uint64_t request_id,
+                 std::uint64_t ping);
+  void CompareWithOutbox(Resident& r, ClientPort& from, SessionId session,
+                         std::uint64_t request_id);
+  void Compared(UserId user, ClientPort& from, SessionId session, std::uint64_t request_id,
+                const std::vector<OldSubmit>& submits);
   void CatchUp(Resident& r, Session& s);
+  void ReadPushes(UserId user, ClientPort& port, SessionId session, store::Wanted wanted);
 
   // peers.cc
   Sent Forward(mailbox::User& from, const wire::Message& message) override;
@@ -275,7 +319,6 @@ class Logic final : public LogicPort,
   std::map<UserId, Loading> loading_;
   std::deque<UserId> load_queue_;
   std::uint32_t loads_ = 0;
-  std::map<const ClientPort*, std::uint64_t> closings_;  // how often each gateway went away
   std::deque<UserId> recover_;  // pending users found at start, not loaded yet
   std::uint64_t turn_ = 0;
 
@@ -294,6 +337,10 @@ class Logic final : public LogicPort,
   Lsn checkpoint_target_ = 0;
   std::vector<Resident*> snapshotted_;  // with the commit under way
 
+  ReadQueue reads_;
+  ReadQueue catch_ups_;
+  ReadQueue compares_;
+  std::vector<OldSubmit> old_;                // of the frame that is being taken
   std::vector<Resident*> told_;               // residents with dirty sessions
   std::vector<std::unique_ptr<Path>> paths_;  // by cell
   std::uint32_t refills_ = 0;                 // outboxes being read back

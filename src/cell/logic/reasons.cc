@@ -23,6 +23,7 @@ int StatusOf(wire::Reason reason) {
       return 413;
     case wire::REASON_WINDOW:
     case wire::REASON_OUTBOX_FULL:
+    case wire::REASON_TOO_MANY_REQUESTS:
       return 429;
     case wire::REASON_OVERLOADED:
     case wire::REASON_NOT_READY:
@@ -81,6 +82,8 @@ const char* CodeOf(wire::Reason reason) {
       return "method_not_allowed";
     case wire::REASON_BEYOND_END:
       return "beyond_end";
+    case wire::REASON_TOO_MANY_REQUESTS:
+      return "too_many_requests";
     default:
       return "unknown";
   }
@@ -126,6 +129,8 @@ const char* Describe(wire::Reason reason) {
       return "this path does not take this method";
     case wire::REASON_BEYOND_END:
       return "the inbox does not go that far: its end, and the life of the store, are told";
+    case wire::REASON_TOO_MANY_REQUESTS:
+      return "as much as one user may have waiting waits already";
     default:
       return "unknown";
   }

@@ -37,9 +37,15 @@ void Logic::CompareRepeats(Resident& r) {
   std::vector<Repeat> due(std::make_move_iterator(r.repeats.begin()),
                           std::make_move_iterator(rest));
   r.repeats.erase(r.repeats.begin(), rest);
-  for (const Repeat& repeat : due) {
+  for (std::size_t i = 0; i < due.size(); ++i) {
+    Repeat& repeat = due[i];
     r.repeat_bytes -= repeat.bytes;
-    CompareWithOutbox(r, *repeat.port, repeat.session, repeat.submit, repeat.request_id);
+    old_.push_back({repeat.submit.send_id(), repeat.submit.friend_(),
+                    std::move(*repeat.submit.mutable_body()), repeat.submit.is_void()});
+    const bool same_frame = i + 1 < due.size() && due[i + 1].port == repeat.port &&
+                            due[i + 1].session == repeat.session &&
+                            due[i + 1].request_id == repeat.request_id;
+    if (!same_frame) CompareWithOutbox(r, *repeat.port, repeat.session, repeat.request_id);
   }
 }
 

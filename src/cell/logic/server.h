@@ -30,11 +30,12 @@ class LogicServer final : private net::LinkHandler, private RelayPort {
  private:
   class Port;
 
-  LogicServer(NodeContext& node, Logic& logic);
+  LogicServer(NodeContext& node, Logic& logic, const net::LinkLimits& limits);
 
   void OnLinkUp(net::Link& link, const net::LinkIdentity& peer) override;
   void OnLinkFrame(net::Link& link, std::uint8_t type, std::uint64_t tag,
                    std::string_view payload) override;
+  void OnLinkWritable(net::Link& link) override;
   void OnLinkDown(net::Link& link, NetError error) override;
   void Send(CellId to, std::string_view batch) override;
   void Reply(CellId to, std::string_view batch) override;
@@ -44,6 +45,7 @@ class LogicServer final : private net::LinkHandler, private RelayPort {
 
   NodeContext& node_;
   Logic& logic_;
+  const net::LinkLimits limits_;
   std::map<CellId, std::unique_ptr<Port>> ports_;
   net::Link* relay_ = nullptr;
   std::set<CellId> paths_;  // up

@@ -32,30 +32,67 @@ Resident* Logic::Ready(UserId user) const {
   return r != nullptr && !r->rewound ? r : nullptr;
 }
 
-void Logic::WithUser(UserId user, std::size_t parked_bytes, Parked work) {
+void Logic::WithUser(UserId user, std::size_t parked_bytes, ParkedFn work) {
+  Park(user, {std::move(work), parked_bytes});
+}
+
+void Logic::Park(UserId user, Parked parked) {
   if (Resident* r = Ready(user)) {
-    work(r, wire::REASON_NONE);
+    parked.work(r, wire::REASON_NONE);
     return;
   }
   if (table_.CellOf(user) != options_.cell) {
-    work(nullptr, wire::REASON_WRONG_CELL);
+    parked.work(nullptr, wire::REASON_WRONG_CELL);
     return;
   }
   const auto [it, is_new] = loading_.try_emplace(user);
   Loading& loading = it->second;
-  const std::size_t bytes = parked_bytes + kParkedOverhead;
-  node_.budget.ChargeAlways(Account::kUsers, bytes);
-  loading.charged += bytes;
-  loading.parked.push_back(std::move(work));
+  parked.bytes += kParkedOverhead;
+  node_.budget.ChargeAlways(Account::kUsers, parked.bytes);
+  loading.charged += parked.bytes;
+  loading.parked.push_back(std::move(parked));
   if (is_new) load_queue_.push_back(user);
+}
+
+void Logic::Unpark(Loading& loading, const std::function<bool(const Parked&)>& which) {
+  std::erase_if(loading.parked, [&](const Parked& p) {
+    if (!which(p)) return false;
+    node_.budget.Release(Account::kUsers, p.bytes);
+    loading.charged -= p.bytes;
+    return true;
+  });
+}
+
+// What a client has asked for that is gone now. True if it submitted something before it went: that
+// is done, and its end comes behind it.
+bool Logic::CloseParked(UserId user, ClientPort& from, SessionId session) {
+  const auto at = loading_.find(user);
+  if (at == loading_.end()) return false;
+  const auto of_it = [&](const Parked& p) { return p.port == &from && p.session == session; };
+  const auto& parked = at->second.parked;
+  const bool sent = std::any_of(parked.begin(), parked.end(),
+                                [&](const Parked& p) { return of_it(p) && p.submits; });
+  if (!sent) {
+    Unpark(at->second, of_it);
+    return false;
+  }
+  WithUser(user, 0, [this, &from, session](Resident* r, wire::Reason) {
+    if (r != nullptr) ForgetSession(*r, from, session);
+  });
+  return true;
 }
 
 void Logic::StartLoads() {
   while (loads_ < options_.max_loads && !load_queue_.empty()) {
     const UserId user = load_queue_.front();
     load_queue_.pop_front();
+    const Resident* const again = residents_.Find(user);
+    if (again == nullptr && loading_[user].parked.empty()) {  // nobody waits any more
+      loading_.erase(user);
+      continue;
+    }
     ++loads_;
-    if (const Resident* again = residents_.Find(user); again != nullptr) {
+    if (again != nullptr) {
       again->user.restored() ? FinishLoad(user, nullptr, wire::REASON_NONE) : RestoreMore(user);
       continue;
     }
@@ -175,11 +212,11 @@ void Logic::FinishLoad(UserId user, std::unique_ptr<Resident> resident, wire::Re
     residents_.SetPending(*r, r->user.pending());
     if (r->user.pending()) StartSessions(*r, true);
   }
-  for (Parked& work : loading.parked) {
+  for (Parked& parked : loading.parked) {
     if (r != nullptr && r->rewound) {
-      WithUser(user, 0, std::move(work));  // the one before has sent it back once more
+      Park(user, std::move(parked));  // the one before has sent it back once more
     } else {
-      work(r, failed);
+      parked.work(r, failed);
     }
   }
 }

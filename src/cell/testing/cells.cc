@@ -70,7 +70,9 @@ void Cells::OpenStore(CellId cell) {
   ASSERT_TRUE(kv.ok());
   c.kv = std::move(*kv);
   store::RecoveryReport report;
-  auto store = store::Store::Open(*c.kv, 0, store::StoreOptions{}, &report);
+  store::StoreOptions store_options;
+  store_options.budget = &budget_;
+  auto store = store::Store::Open(*c.kv, 0, store_options, &report);
   ASSERT_TRUE(store.ok());
   c.store = std::move(*store);
   if (!std::exchange(c.imported, true)) Import(cell);
@@ -91,6 +93,7 @@ std::unique_ptr<CellHost> Cells::Host(CellId cell, const std::string& role, cons
   o.claim.life = options_.life;
   o.gateway_options = options_.gateway;
   o.http_limits = options_.http;
+  o.link_limits = options_.link;
   auto host = CellHost::Create(*node_, o, table_, o.logic ? cells_[cell].store.get() : nullptr);
   EXPECT_TRUE(host.ok()) << host.error();
   return host ? std::move(*host) : nullptr;

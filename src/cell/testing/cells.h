@@ -36,6 +36,7 @@ struct CellsOptions {
   LogicOptions logic;
   GatewayOptions gateway;
   net::HttpLimits http;
+  net::LinkLimits link;
   store::MemoryKvOptions kv;
   std::uint64_t budget = 1ULL << 30;
   std::uint64_t life = 4711;  // of the stores
