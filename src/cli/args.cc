@@ -115,6 +115,9 @@ void Args::Duration(const std::string& name, Nanos* value, const std::string& wh
       ->default_str(FormatDuration(*value));
 }
 void Args::Required(const std::string& name) { app_.get_option(name)->required(); }
+void Args::Instead(const std::string& name, const std::vector<std::string>& others) {
+  for (const std::string& other : others) app_.get_option(name)->excludes(app_.get_option(other));
+}
 void Args::Positional(const std::string& name, std::string* value, const std::string& what) {
   app_.add_option(name, *value, what)->capture_default_str();
 }
@@ -139,6 +142,10 @@ int RunCommands(const std::string& program, const std::string& about,
     const int code = app.exit(asked, text, text);
     Print(text.str());
     return Finish(code);
+  } catch (const CLI::ExcludesError& error) {
+    std::fprintf(stderr, "%s: %s: both would say the same, so give one of them (try --help)\n",
+                 program.c_str(), error.what());
+    return kUsage;
   } catch (const CLI::ParseError& error) {
     const std::string what = error.what();
     std::fprintf(stderr, "%s: %s%s (try --help)\n", program.c_str(), what.c_str(),

@@ -53,6 +53,8 @@ class Args {
   void Duration(const std::string& name, Nanos* value, const std::string& what);
   // What must be given.
   void Required(const std::string& name);
+  // Says the same as the others, so that none of them may stand beside it.
+  void Instead(const std::string& name, const std::vector<std::string>& others);
   // An argument without a name in front of it; may be left out.
   void Positional(const std::string& name, std::string* value, const std::string& what);
 

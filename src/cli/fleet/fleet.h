@@ -34,6 +34,10 @@ struct FleetPlanOptions {
 };
 // The arguments that make a plan, without --out.
 void FleetPlanArgs(Args& args, FleetPlanOptions* o);
+// Of these, what stands in the file where a plan is given as one; only its name may be another.
+inline const std::vector<std::string> kFleetPlanArgs = {
+    "--provider",     "--hosts",  "--users-per-host", "--rounds", "--type",
+    "--architecture", "--memory", "--deadline",       "--budget"};
 // Fills in what was not said, and checks that it can be read again.
 std::optional<std::string> FinishPlan(FleetPlanOptions* o);
 

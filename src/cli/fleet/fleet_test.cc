@@ -181,6 +181,28 @@ TEST_F(FleetCommandTest, AMistypedCommandOrArgumentIsGuessed) {
   EXPECT_THAT(err, HasSubstr("did you mean --hosts?"));
 }
 
+TEST_F(FleetCommandTest, APlanAndWhatItWouldSayAreNotGivenTogether) {
+  ASSERT_EQ(ReplaceFile(file, "run = \"a\"\nprovider = \"moon\"\n"), std::nullopt);
+  const std::string runs = folder.path() + "/runs";
+  for (const auto& [flag, value] : {std::pair<std::string, std::string>{"--hosts", "40"},
+                                    {"--users-per-host", "7"},
+                                    {"--provider", "aws"},
+                                    {"--rounds", "2"},
+                                    {"--type", "c7g.large"},
+                                    {"--architecture", "aarch64"},
+                                    {"--memory", "1GiB"},
+                                    {"--deadline", "1h"},
+                                    {"--budget", "1 USD"}}) {
+    EXPECT_EQ(Run({"test", "--plan", file, "--runs", runs, flag, value}), kUsage) << flag;
+    EXPECT_THAT(err, HasSubstr("--plan")) << flag;
+    EXPECT_THAT(err, HasSubstr(flag));
+    EXPECT_THAT(err, HasSubstr("give one of them"));
+    EXPECT_FALSE(std::filesystem::exists(runs)) << flag;
+  }
+  EXPECT_EQ(Run({"test", "--plan", file, "--runs", runs, "--run", "b"}), kUsage);
+  EXPECT_THAT(err, HasSubstr("there is no provider 'moon'")) << "its name may be another";
+}
+
 // Every configuration file of a plan loads, and together they fit on their hosts.
 void ExpectFilesLoad(const fleet::FleetPlan& plan) {
   std::deque<Config> configs;

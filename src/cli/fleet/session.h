@@ -42,7 +42,7 @@ class Session {
   int GoOn();
   // Only looks.
   int Attach();
-  // Ends it, wherever it is.
+  // Ends it, wherever it is. kDone says that everything is destroyed, whatever became of the run.
   int Down();
 
  private:
@@ -62,6 +62,8 @@ class Session {
   int LeftOff();
   bool Theirs() const;  // the control host's part has begun, and is not over
   std::string Reach();  // how the control host is reached now; why it cannot be, or nothing
+  // Whether the run was handed over to the control host; why that is not known, or nothing.
+  std::string HasTakenOver(bool* there);
   fleet::Argv OnControl(const std::string& command) const;
   std::unique_ptr<fleet::Tool> Board();
   bool Stopped();
@@ -81,6 +83,7 @@ class Session {
   fleet::Argv ssh_;
   bool gone_ = false;  // so says the provider of the control host
   Show show_;
+  bool only_destroys_ = false;  // that is what was asked for
   bool detached_ = false;
   bool goes_on_ = false;    // on the control host, as this session knows
   std::string unfetched_;   // the hosts stay: why

@@ -67,6 +67,17 @@ std::string Session::Reach() {
   return "";
 }
 
+std::string Session::HasTakenOver(bool* there) {
+  const auto end =
+      fleet::RunTool({"handed-over", OnControl(fmt::format("test -e {}/handed-over.json", kHome)),
+                      tools_, "", false},
+                     kQuiet);
+  if (!end) return end.error();
+  *there = end->code == 0;
+  if (end->code <= 1) return "";
+  return end->error_tail.empty() ? fmt::format("code {}", end->code) : end->error_tail;
+}
+
 fleet::Argv Session::OnControl(const std::string& command) const {
   fleet::Argv argv = ssh_;
   argv.push_back(command);

@@ -180,6 +180,35 @@ TEST_F(FleetSessionTest, AttachSaysWhereThereIsNothingToFollowYet) {
   EXPECT_THAT(err_, HasSubstr("not yet the control host's"));
 }
 
+TEST_F(FleetSessionTest, AttachSaysWhereNothingWasHandedOverYet) {
+  Write("fetch.sh", "exit 1");
+  Write("follow.sh", "sleep 30");
+  EXPECT_EQ(Go(&Session::Attach, JourneyAt(Step::kDeploy), Step::kReport), kUsage);
+  EXPECT_THAT(err_, HasSubstr("the run is at deploy, not yet the control host's"));
+  EXPECT_THAT(err_, HasSubstr("`baiwan fleet resume a` does"));
+  EXPECT_THAT(Calls(), Each(Not("follow")));
+  Write("fetch.sh", "echo no route to host >&2; exit 255");
+  EXPECT_EQ(Go(&Session::Attach, JourneyAt(Step::kDeploy), Step::kReport), kUsage);
+  EXPECT_THAT(err_, HasSubstr("the control host cannot be reached: no route to host"));
+  EXPECT_THAT(Calls(), Each(Not("follow")));
+}
+
+TEST_F(FleetSessionTest, DownIsDoneWhenEverythingIsDestroyedWhateverBecameOfTheRun) {
+  for (const Step step : {Step::kUp, Step::kImport, Step::kVerify}) {
+    Journey journey = JourneyAt(step);
+    const std::string host = journey.of(step).front().host;
+    ASSERT_TRUE(fleet::Begin(&journey, step, host, 3));
+    ASSERT_TRUE(fleet::Fail(&journey, step, host, {"no", "", "", false}, 4));
+    EXPECT_EQ(Go(&Session::Down, journey), kDone) << err_;
+    EXPECT_THAT(err_, HasSubstr("everything is destroyed"));
+    EXPECT_THAT(err_, HasSubstr("it was ended by its operator"));
+    EXPECT_EQ(fleet::OutcomeOf(Kept()), fleet::Outcome::kFailed);
+    // The same once more.
+    EXPECT_EQ(Go(&Session::Down, Kept()), kDone) << err_;
+  }
+  EXPECT_THAT(Calls(), Contains("down").Times(3));
+}
+
 TEST_F(FleetSessionTest, AFetchThatFailsIsTriedAgain) {
   Write("fetch.sh", "[ $(grep -c fetch $at/calls) -ge 3 ] || exit 1; tar -cz report");
   EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown)), kDone) << err_;

@@ -64,8 +64,8 @@ int WithRun(const SessionOptions& o, int (Session::*what)()) {
 }
 
 Command RunCommand(const std::string& name, const std::string& summary, fleet::Step until,
-                   int (Session::*what)()) {
-  return {name, summary, "  baiwan fleet " + name + " run-20260131-120000\n" + kExitCodes,
+                   int (Session::*what)(), const char* codes = kExitCodes) {
+  return {name, summary, "  baiwan fleet " + name + " run-20260131-120000\n" + codes,
           [until, what](Args& args) {
             auto o = std::make_shared<SessionOptions>();
             o->until = until;
@@ -87,6 +87,7 @@ Command FleetTestCommand() {
             auto until = std::make_shared<std::string>("down");
             FleetPlanArgs(args, &o->plan);
             args.Text("--plan", &o->file, "a plan's file, instead of the values above");
+            args.Instead("--plan", kFleetPlanArgs);
             args.Choice("--until", until.get(),
                         {"plan", "package", "up", "deploy", "import", "start", "run", "stop",
                          "verify", "collect", "report", "down"},
@@ -114,8 +115,11 @@ Command FleetAttachCommand() {
 }
 
 Command FleetDownCommand() {
-  return RunCommand("down", "Destroys the hosts of a run, wherever it is, and nothing else.",
-                    fleet::Step::kDown, &Session::Down);
+  return RunCommand(
+      "down", "Destroys the hosts of a run, wherever it is, and nothing else.", fleet::Step::kDown,
+      &Session::Down,
+      "Exit codes: 0 everything is destroyed, whatever became of the run, 2 it is not, "
+      "3 left by Ctrl-C.\n");
 }
 
 }  // namespace baiwan::cli
