@@ -30,15 +30,15 @@ class Checker {
     Addresses();
     Silence();
     const std::string roles = WrongRoles(p_);
-    if (!roles.empty()) {
-      Wrong("roles.layout", roles);
-      return std::move(errors_);
-    }
+    if (!roles.empty()) Wrong("roles.layout", roles);
     if (IsOther(p_)) return std::move(errors_);  // what it needs is not known
-    Ports();
+    PortsOf(ListeningOnControl(p_), "the control host");
+    if (roles.empty()) WorkersPorts();
     Files();
-    if (!Workload()) return std::move(errors_);
-    Memory();
+    MemoryOfHosts();
+    // How many cells there are, and what they need, follows from what was found right so far.
+    if (!roles.empty() || !Workload()) return std::move(errors_);
+    MemoryForUsers();
     Disk();
     Time();
     return std::move(errors_);
@@ -114,8 +114,7 @@ class Checker {
     return nullptr;
   }
 
-  void Ports() {
-    PortsOf(ListeningOnControl(p_), "the control host");
+  void WorkersPorts() {
     std::vector<std::string> seen;
     for (std::uint32_t i = 0; i < p_.hosts.count; ++i) {
       const Job job = JobOf(p_, i);
@@ -159,54 +158,57 @@ class Checker {
   }
 
   bool Workload() {
+    const std::size_t before = errors_.size();
     const stress::WorkloadSpec spec = WorkloadOf(p_);
     if (spec.cells > spec.partitions) {
       Wrong("workload.partitions", fmt::format("{} partitions cannot be shared by {} cells: raise "
                                                "it to at least {}",
                                                spec.partitions, spec.cells, spec.cells));
-      return false;
     }
-    if (const auto wrong = stress::Validate(spec)) {
-      Wrong("workload", *wrong);
-      return false;
-    }
-    if (stress::TotalMessages(spec) == 0) {
+    if (spec.friends_in_cell + spec.friends_cross == 0) {
       Wrong("workload.friends_in_cell", "nobody has a friend, so nothing would be sent: raise it");
-      return false;
+    } else {
+      // With as many partitions as it takes, so that what has been said is not said again.
+      stress::WorkloadSpec rest = spec;
+      rest.partitions = std::max(rest.partitions, rest.cells);
+      for (std::string& wrong : stress::AllMistakes(rest)) Wrong("workload", std::move(wrong));
     }
     if (p_.load.rate > 0 && p_.load.rate < spec.cells) {
       Wrong("load.rate", fmt::format("{} is less than one message a second for each of {} cells: "
                                      "raise it, or take 0",
                                      p_.load.rate, spec.cells));
     }
-    return true;
+    return errors_.size() == before;
   }
 
-  void Memory() {
+  void MemoryForUsers() {
     const std::uint64_t needed = NeedsOf(p_).memory_bytes;
-    if (needed > p_.limits.memory) {
-      Wrong("limits.memory",
-            fmt::format("{} users of a host need about {} MiB (from their number, their friends, "
-                        "and what its processes take), and the limit is {} MiB: raise it, or lower "
-                        "hosts.users_per_host",
-                        p_.hosts.users_per_host, InMiB(needed), p_.limits.memory / kMiB));
-    }
+    if (needed <= p_.limits.memory) return;
+    Wrong("limits.memory",
+          fmt::format("{} users of a host need about {} MiB (from their number, their friends, "
+                      "and what its processes take), and the limit is {} MiB: raise it, or lower "
+                      "hosts.users_per_host",
+                      p_.hosts.users_per_host, InMiB(needed), p_.limits.memory / kMiB));
+  }
+
+  // What is not known, since something else is missing that has been said, is not judged.
+  void MemoryOfHosts() {
+    if (f_.memory_bytes == 0) return;
     const std::uint64_t hosts = f_.shared ? p_.hosts.count + std::uint64_t{1} : 1;
     const std::uint64_t usable = f_.memory_bytes / 10 * 8;  // the rest is the system's
-    if (hosts * p_.limits.memory > usable) {
-      Wrong("limits.memory",
-            fmt::format("{} × {} MiB is more than the {} MiB that {} has for it: lower it to {} "
-                        "MiB, {}",
-                        hosts, p_.limits.memory / kMiB, usable / kMiB,
-                        f_.shared ? "the machine" : "a host", usable / hosts / kMiB,
-                        f_.shared ? "or take fewer hosts" : "or take larger hosts"));
-    }
+    if (hosts * p_.limits.memory <= usable) return;
+    Wrong("limits.memory",
+          fmt::format("{} × {} MiB is more than the {} MiB that {} has for it: lower it to {} "
+                      "MiB, {}",
+                      hosts, p_.limits.memory / kMiB, usable / kMiB,
+                      f_.shared ? "the machine" : "a host", usable / hosts / kMiB,
+                      f_.shared ? "or take fewer hosts" : "or take larger hosts"));
   }
 
   void Disk() {
     const std::uint64_t hosts = f_.shared ? p_.hosts.count : 1;
     const std::uint64_t needed = hosts * NeedsOf(p_).disk_bytes;
-    if (needed <= f_.disk_bytes) return;
+    if (f_.disk_bytes == 0 || needed <= f_.disk_bytes) return;
     Wrong("hosts.users_per_host",
           fmt::format("{} with {} users each need about {} MiB of disk, and {} MiB are free: lower "
                       "it or workload.rounds, or make room",

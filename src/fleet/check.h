@@ -16,9 +16,9 @@ namespace baiwan::fleet {
 // What is known of a provider's hosts of the plan's type.
 struct ProviderFacts {
   std::uint32_t cores = 1;
-  std::uint64_t memory_bytes = 0;
-  std::uint64_t disk_bytes = 0;  // free
-  bool shared = false;           // all hosts are parts of one machine, and share all of these
+  std::uint64_t memory_bytes = 0;  // 0: not known
+  std::uint64_t disk_bytes = 0;    // free; 0: not known
+  bool shared = false;             // all hosts are parts of one machine, and share all of these
   std::uint32_t open_files = 1'048'576;  // the most that a process may be allowed
   std::string architecture = "x86_64";
   std::vector<std::string> packages = {"x86_64"};  // architectures that the program is built for
@@ -52,7 +52,8 @@ HostNeeds ControlNeeds();
 Nanos TimeNeeded(const FleetPlan& plan, const ProviderFacts& facts);
 
 // All that is wrong; the `key` of each names a value of the plan, or is empty where it is not in
-// the plan. Never reads what an earlier mistake made senseless.
+// the plan. Never reads what an earlier mistake made senseless, nor judges by facts that are not
+// known.
 std::vector<ConfigError> CheckPlan(const FleetPlan& plan, const ProviderFacts& facts);
 
 }  // namespace baiwan::fleet

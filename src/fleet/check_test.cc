@@ -236,6 +236,41 @@ TEST(FleetCheck, AllMistakesAreToldAtOnce) {
   EXPECT_EQ(CheckPlan(plan, Facts()).size(), 4u) << ErrorsOf(plan);
 }
 
+TEST(FleetCheck, WhatFollowsFromAnotherMistakeIsNotTold) {
+  ProviderFacts facts;  // of a provider that could not look: memory and disk are not known
+  facts.missing = {"boto3 is missing: not installed; apt-get install python3-boto3"};
+  EXPECT_EQ(ErrorsOf(Good(), facts), facts.missing[0] + "\n");
+  FleetPlan plan = Good();
+  plan.workload.partitions = 3;
+  EXPECT_EQ(CheckPlan(plan, Facts()).size(), 1u) << ErrorsOf(plan);
+  plan = Good();
+  plan.hosts.count = 3;
+  plan.hosts.users_per_host = 1001;
+  plan.workload.friends_in_cell = 5000;
+  plan.workload.friends_cross = 0;
+  EXPECT_EQ(CheckPlan(plan, Facts()).size(), 1u) << ErrorsOf(plan);
+}
+
+TEST(FleetCheck, OneMistakeDoesNotHideTheOthers) {
+  FleetPlan plan = Good();
+  plan.roles = {"role", 1, 1, 1};  // of four hosts
+  plan.ports.monitor = plan.ports.registry;
+  plan.limits.open_files = 1024;
+  plan.limits.memory = 100 * kGiB;
+  EXPECT_EQ(CheckPlan(plan, Facts()).size(), 4u) << ErrorsOf(plan);
+  plan = Good();
+  plan.workload.partitions = 3;
+  plan.load.rate = 3;
+  plan.hosts.users_per_host = 1001;
+  plan.workload.friends_in_cell = 3;
+  plan.workload.friends_cross = 5000;
+  const std::string all = ErrorsOf(plan);
+  EXPECT_THAT(all, HasSubstr("3 partitions cannot be shared by 4"));
+  EXPECT_THAT(all, HasSubstr("load.rate: 3 is less"));
+  EXPECT_THAT(all, HasSubstr("1001 users with 3 friends each in their cell cannot all be paired"));
+  EXPECT_THAT(all, HasSubstr("5000 across are more than a user may have"));
+}
+
 TEST(FleetLayout, EveryCellHasEachRoleOnce) {
   FleetPlan plan;
   plan.hosts.count = 12;

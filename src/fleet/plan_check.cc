@@ -38,11 +38,22 @@ Result<PlanAnswer, Failure> CheckWithProvider(const ProviderAt& at, const FleetP
   PlanAnswer answer;
   answer.facts = known;
   const auto facts = Ask(at, plan, "check", true);
-  if (!facts) return Out::Failure(facts.error());
+  if (!facts) {
+    answer.errors = CheckPlan(plan, answer.facts);
+    if (answer.errors.empty()) return Out::Failure(facts.error());
+    answer.errors.push_back({"", "provider", facts.error().why});
+    return answer;
+  }
   if (const auto wrong = AddFacts(*facts, &answer.facts)) {
     return Out::Failure({*wrong, at.program, *facts, true});
   }
   answer.errors = CheckPlan(plan, answer.facts);
+  if (answer.errors.empty() && (answer.facts.memory_bytes == 0 || answer.facts.disk_bytes == 0)) {
+    return Out::Failure({fmt::format("the provider does not tell what memory and disk a host of "
+                                     "type '{}' has",
+                                     plan.hosts.type),
+                         at.program, *facts, true});
+  }
   if (!answer.errors.empty()) return answer;
   const auto price = Ask(at, plan, "price", false);
   if (!price) return Out::Failure(price.error());

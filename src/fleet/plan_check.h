@@ -2,7 +2,7 @@
 // against, and the price until its deadline.
 //
 // Threads: one. Failure: as the provider tells it. Mistakes of the plan are no failure but an
-// answer.
+// answer; what the provider refuses beside them is one of these.
 #pragma once
 
 #include <optional>

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "base/rng.h"
 
@@ -45,98 +46,105 @@ class BodyWords {
   const bool text_;
 };
 
-std::optional<std::string> CheckSizes(const WorkloadSpec& s) {
-  if (s.partitions == 0 || s.partitions > kMaxPartitions) {
-    return fmt::format("--partitions is {}: choose 1 to {}", s.partitions, kMaxPartitions);
+// What is wrong with a workload, sentence by sentence.
+class Mistakes {
+ public:
+  template <class... Args>
+  void Add(bool wrong, fmt::format_string<Args...> sentence, Args&&... args) {
+    if (wrong) all.push_back(fmt::format(sentence, std::forward<Args>(args)...));
   }
-  if (s.cells == 0 || s.cells > kMaxCells) {
-    return fmt::format("--cells is {}: choose 1 to {}", s.cells, kMaxCells);
-  }
-  if (s.cells > s.partitions) {
-    return fmt::format("{} cells need at least {} partitions, there are {}: raise --partitions",
-                       s.cells, s.cells, s.partitions);
-  }
-  if (s.users_per_cell == 0 || s.users_per_cell > kMaxUsersPerCell) {
-    return fmt::format("--users-per-cell is {}: choose 1 to {}", s.users_per_cell,
-                       kMaxUsersPerCell);
-  }
-  if (s.body_bytes == 0 || s.body_bytes > kMaxBodyBytes) {
-    return fmt::format("--body-bytes is {}: choose 1 to {}", s.body_bytes, kMaxBodyBytes);
-  }
-  if (s.messages_per_friend == 0) return "--messages-per-friend is 0: choose at least 1";
-  if (s.rounds == 0) return "--rounds is 0: choose at least 1";
-  return std::nullopt;
+
+  std::vector<std::string> all;
+};
+
+void CheckSizes(const WorkloadSpec& s, Mistakes* m) {
+  m->Add(s.partitions == 0 || s.partitions > kMaxPartitions, "--partitions is {}: choose 1 to {}",
+         s.partitions, kMaxPartitions);
+  m->Add(s.cells == 0 || s.cells > kMaxCells, "--cells is {}: choose 1 to {}", s.cells, kMaxCells);
+  m->Add(s.partitions > 0 && s.cells > s.partitions,
+         "{} cells need at least {} partitions, there are {}: raise --partitions", s.cells, s.cells,
+         s.partitions);
+  m->Add(s.users_per_cell == 0 || s.users_per_cell > kMaxUsersPerCell,
+         "--users-per-cell is {}: choose 1 to {}", s.users_per_cell, kMaxUsersPerCell);
+  m->Add(s.body_bytes == 0 || s.body_bytes > kMaxBodyBytes, "--body-bytes is {}: choose 1 to {}",
+         s.body_bytes, kMaxBodyBytes);
+  m->Add(s.messages_per_friend == 0, "--messages-per-friend is 0: choose at least 1");
+  m->Add(s.rounds == 0, "--rounds is 0: choose at least 1");
 }
 
-std::optional<std::string> CheckGraph(const WorkloadSpec& s) {
+// Requires sizes that are right. Whether users can be paired is asked only where there are enough.
+void CheckGraph(const WorkloadSpec& s, Mistakes* m) {
   const std::uint64_t n = s.users_per_cell;
   const std::uint64_t degree = std::uint64_t{s.friends_in_cell} + s.friends_cross;
-  if (degree == 0) return "nobody has a friend: raise --friends-in-cell or --friends-cross";
-  if (degree > kMaxFriends) {
-    return fmt::format("{} friends in the cell and {} across are more than a user may have: {}",
-                       s.friends_in_cell, s.friends_cross, kMaxFriends);
+  if (degree == 0) {
+    return m->Add(true, "nobody has a friend: raise --friends-in-cell or --friends-cross");
   }
-  if (s.friends_in_cell >= n) {
-    return fmt::format(
-        "{} friends in a cell need at least {} users in it, there are {}: raise --users-per-cell "
-        "or lower --friends-in-cell",
-        s.friends_in_cell, s.friends_in_cell + 1, n);
+  m->Add(degree > kMaxFriends,
+         "{} friends in the cell and {} across are more than a user may have: {}",
+         s.friends_in_cell, s.friends_cross, kMaxFriends);
+  const bool enough = s.friends_in_cell < n;
+  m->Add(!enough,
+         "{} friends in a cell need at least {} users in it, there are {}: raise --users-per-cell "
+         "or lower --friends-in-cell",
+         s.friends_in_cell, std::uint64_t{s.friends_in_cell} + 1, n);
+  m->Add(enough && n * s.friends_in_cell % 2 != 0,
+         "{} users with {} friends each in their cell cannot all be paired (the product is odd): "
+         "make --users-per-cell or --friends-in-cell even",
+         n, s.friends_in_cell);
+  if (s.cells == 1) {
+    return m->Add(s.friends_cross > 0,
+                  "there is no other cell to have {} friends in: set --friends-cross to 0, or "
+                  "--cells to 2 or more",
+                  s.friends_cross);
   }
-  if (n * s.friends_in_cell % 2 != 0) {
-    return fmt::format(
-        "{} users with {} friends each in their cell cannot all be paired (the product is odd): "
-        "make --users-per-cell or --friends-in-cell even",
-        n, s.friends_in_cell);
-  }
-  if (s.cells == 1 && s.friends_cross > 0) {
-    return fmt::format(
-        "there is no other cell to have {} friends in: set --friends-cross to 0, or --cells to 2 "
-        "or more",
-        s.friends_cross);
-  }
-  if (s.friends_cross > (s.cells - 1) * n) {
-    return fmt::format(
-        "{} friends in other cells are more than the {} users there: raise --users-per-cell or "
-        "lower --friends-cross",
-        s.friends_cross, (s.cells - 1) * n);
-  }
-  if (s.cells * n * s.friends_cross % 2 != 0) {
-    return fmt::format(
-        "{} cells of {} users with {} friends each across cannot all be paired (the product is "
-        "odd): make one of --cells, --users-per-cell and --friends-cross even",
-        s.cells, n, s.friends_cross);
-  }
-  return std::nullopt;
+  const bool enough_across = s.friends_cross <= (s.cells - 1) * n;
+  m->Add(!enough_across,
+         "{} friends in other cells are more than the {} users there: raise --users-per-cell or "
+         "lower --friends-cross",
+         s.friends_cross, (s.cells - 1) * n);
+  m->Add(enough_across && s.cells * n * s.friends_cross % 2 != 0,
+         "{} cells of {} users with {} friends each across cannot all be paired (the product is "
+         "odd): make one of --cells, --users-per-cell and --friends-cross even",
+         s.cells, n, s.friends_cross);
+}
+
+// Requires the same.
+void CheckCounts(const WorkloadSpec& s, Mistakes* m) {
+  const std::uint64_t degree = std::uint64_t{s.friends_in_cell} + s.friends_cross;
+  if (degree > kMaxFriends) return;  // which has been said
+  m->Add(s.messages_per_friend > kMaxMessagesPerFriend ||
+             degree * s.messages_per_friend > kMaxRoundMessages,
+         "{} friends with {} messages each are more than {} messages a round, or {} for one "
+         "friend: lower --messages-per-friend and raise --rounds",
+         degree, s.messages_per_friend, kMaxRoundMessages, kMaxMessagesPerFriend);
+  const std::uint64_t per_pair = std::uint64_t{s.messages_per_friend} * s.rounds;
+  const bool countable = per_pair <= kMaxPairSeq;
+  m->Add(!countable,
+         "{} messages to one friend are more than a pair can count ({}): lower "
+         "--rounds or --messages-per-friend",
+         per_pair, kMaxPairSeq);
+  // Users, friends and messages of a pair have been bounded: below 2^34 * 2^13 * 2^32.
+  m->Add(countable && static_cast<Wide>(TotalUsers(s)) * degree * per_pair > kMaxTotalMessages,
+         "{} users with {} friends and {} messages to each are more messages than "
+         "can be counted exactly (2^53): lower --rounds",
+         TotalUsers(s), degree, per_pair);
 }
 
 }  // namespace
 
-std::optional<std::string> Validate(const WorkloadSpec& s) {
-  if (auto wrong = CheckSizes(s)) return wrong;
-  if (auto wrong = CheckGraph(s)) return wrong;
-  const std::uint64_t degree = std::uint64_t{s.friends_in_cell} + s.friends_cross;
-  if (s.messages_per_friend > kMaxMessagesPerFriend ||
-      degree * s.messages_per_friend > kMaxRoundMessages) {
-    return fmt::format(
-        "{} friends with {} messages each are more than {} messages a round, or {} for one friend: "
-        "lower --messages-per-friend and raise --rounds",
-        degree, s.messages_per_friend, kMaxRoundMessages, kMaxMessagesPerFriend);
-  }
-  const std::uint64_t per_pair = std::uint64_t{s.messages_per_friend} * s.rounds;
-  if (per_pair > kMaxPairSeq) {
-    return fmt::format(
-        "{} messages to one friend are more than a pair can count ({}): lower "
-        "--rounds or --messages-per-friend",
-        per_pair, kMaxPairSeq);
-  }
-  // Users, friends and messages of a pair have been bounded: below 2^34 * 2^13 * 2^32.
-  if (static_cast<Wide>(TotalUsers(s)) * degree * per_pair > kMaxTotalMessages) {
-    return fmt::format(
-        "{} users with {} friends and {} messages to each are more messages than "
-        "can be counted exactly (2^53): lower --rounds",
-        TotalUsers(s), degree, per_pair);
-  }
-  return std::nullopt;
+std::vector<std::string> AllMistakes(const WorkloadSpec& s) {
+  Mistakes mistakes;
+  CheckSizes(s, &mistakes);
+  if (!mistakes.all.empty()) return mistakes.all;
+  CheckGraph(s, &mistakes);
+  CheckCounts(s, &mistakes);
+  return mistakes.all;
+}
+
+std::optional<std::string> Validate(const WorkloadSpec& spec) {
+  std::vector<std::string> all = AllMistakes(spec);
+  if (all.empty()) return std::nullopt;
+  return std::move(all.front());
 }
 
 void Body(const WorkloadSpec& spec, UserId sender, Seq send_id, std::string* out) {

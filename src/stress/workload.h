@@ -45,6 +45,8 @@ struct WorkloadSpec {
 
 // A sentence with the way out if there is no such workload; else nothing.
 std::optional<std::string> Validate(const WorkloadSpec& spec);
+// Each of them, what only follows from another one left out.
+std::vector<std::string> AllMistakes(const WorkloadSpec& spec);
 
 inline placement::UserLayout LayoutOf(const WorkloadSpec& spec) {
   return {spec.cells, spec.partitions};

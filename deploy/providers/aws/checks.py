@@ -52,17 +52,26 @@ def missing(request=None):
         found.append(_entry("options.ssh_config", why))
     if request.outside and not request.options.operator_cidr:
         found.append(_entry("options.operator_cidr", "the addresses that may log in to control"))
-    try:
-        kind = instance_type(cloud, request.options)
-        facts.update(memory_mb=kind["MemoryInfo"]["SizeInMiB"], cpus=kind["VCpuInfo"]["DefaultVCpus"],
-                     disk_mb=request.options.disk_gb << 10)  # fmt: skip
-        chosen = image(cloud, request.options)
-        zone(cloud, request)
-        found += _rights(cloud, request, chosen) + _quotas(cloud, request, facts["cpus"])
-        found += _bucket(cloud, request.options.bucket) + _schedules(cloud, request)
-        found += _owner(cloud, states.State(request.run, request.state))
-    except (RequestError, ProviderError) as error:
-        found.append(_entry("image, type or zone", str(error)))
+    facts["disk_mb"] = request.options.disk_gb << 10
+
+    def tried(what, look, *given):
+        """What it found, or None: then why is told beside everything else."""
+        try:
+            return look(*given)
+        except (RequestError, ProviderError) as error:
+            found.append(_entry(what, str(error)))
+            return None
+
+    kind = tried("type", instance_type, cloud, request.options)
+    chosen = tried("image", image, cloud, request.options)
+    if kind:
+        facts.update(memory_mb=kind["MemoryInfo"]["SizeInMiB"], cpus=kind["VCpuInfo"]["DefaultVCpus"])
+        tried("zone", zone, cloud, request)
+        found += tried("service quota", _quotas, cloud, request, facts["cpus"]) or []
+    found += tried("rights", _rights, cloud, request, chosen if kind else None) or []
+    found += tried("options.bucket", _bucket, cloud, request.options.bucket) or []
+    found += tried("schedules", _schedules, cloud, request) or []
+    found += tried("run", _owner, cloud, states.State(request.run, request.state)) or []
     return found, facts
 
 
@@ -71,9 +80,11 @@ def _entry(what, why, package=""):
 
 
 def _rights(cloud, request, chosen):
+    """`chosen`: the image, or None where image or type is not known: then that right is not asked for."""
     wanted = list(_RIGHTS)
-    run = {"ImageId": chosen["ImageId"], "InstanceType": request.options.type, "MinCount": 1, "MaxCount": 1}
-    wanted.append(("RunInstances", run))
+    if chosen:
+        run = {"ImageId": chosen["ImageId"], "InstanceType": request.options.type, "MinCount": 1, "MaxCount": 1}
+        wanted.append(("RunInstances", run))
     if request.options.placement_group:
         wanted.append(("CreatePlacementGroup", {"GroupName": "baiwan", "Strategy": "cluster"}))
     refused = [(operation, cloud.refused_dry(operation, **given)) for operation, given in wanted]

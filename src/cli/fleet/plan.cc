@@ -102,16 +102,18 @@ void AddMachineFacts(const fleet::FleetPlan& plan, fleet::ProviderFacts* facts) 
 }
 
 std::optional<std::string> FinishPlan(FleetPlanOptions* o) {
+  std::vector<std::string> wrong;
   if (!o->memory.empty()) {
     const auto bytes = ParseBytes(o->memory);
-    if (!bytes) return "--memory: " + bytes.error();
-    o->plan.limits.memory = *bytes;
+    if (!bytes) wrong.push_back("--memory: " + bytes.error());
+    if (bytes) o->plan.limits.memory = *bytes;
   }
   if (!o->budget.empty()) {
     const auto cents = fleet::ParseMoney(o->budget);
-    if (!cents) return "--budget: " + cents.error();
-    o->plan.budget = *cents;
+    if (!cents) wrong.push_back("--budget: " + cents.error());
+    if (cents) o->plan.budget = *cents;
   }
+  if (!wrong.empty()) return fmt::format("{}", fmt::join(wrong, "\n"));
   FillIn(&o->plan, !o->memory.empty());
   // Whatever cannot be read again is not written: the ranges stand in one place.
   const auto read = fleet::ParsePlan(fleet::WritePlan(o->plan), "plan");
