@@ -76,6 +76,8 @@ void BoardKeeper::Take(const std::vector<Look>& looks, Nanos now, const CpuTimes
       began = std::max(began, ValueOf(seen.values, "process_uptime_seconds"));
     }
   }
+  state_.users = std::max(state_.users, users_);
+  state_.messages = std::max(state_.messages, messages_);
   if (began > 0) began_ = now - static_cast<Nanos>(std::min(began, 1e9) * kSecond);
   state_.seconds = began_ == 0 ? 0 : static_cast<double>(now - began_) / kSecond;
   if (before.done() && state_.done()) state_.seconds = before.seconds;
@@ -178,7 +180,7 @@ BoardFeed::BoardFeed(NodeContext& node, const registry::Directory& directory,
       options_(options),
       on_beat_(std::move(on_beat)),
       poll_(node, directory, options.poll),
-      keeper_(options.expected),
+      keeper_(options.expected, options.users, options.messages),
       started_(node.clock.Monotonic()) {
   Tick();
 }

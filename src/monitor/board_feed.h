@@ -22,13 +22,18 @@ namespace baiwan::monitor {
 struct BoardFeedOptions {
   Nanos interval = 3 * kSecond;
   std::uint32_t expected = 0;  // processes; 0: whoever has been seen
+  // Of the whole run, where that is known; else of the load clients that have been seen.
+  std::uint64_t users = 0;
+  std::uint64_t messages = 0;
   PollOptions poll;
 };
 
 // Looks put together to a board; pure.
 class BoardKeeper {
  public:
-  explicit BoardKeeper(std::uint32_t expected = 0) : roll_call_(expected) {}
+  explicit BoardKeeper(std::uint32_t expected = 0, std::uint64_t users = 0,
+                       std::uint64_t messages = 0)
+      : users_(users), messages_(messages), roll_call_(expected) {}
   void Take(const std::vector<Look>& looks, Nanos now, const CpuTimes& cpu);
   // A load client that may have ended between two looks: from the next one on it counts as done.
   void Leave(const std::string& name) {
@@ -60,6 +65,8 @@ class BoardKeeper {
   void AddRefusals();
   void AddHosts(const std::vector<Look>& looks, Nanos now);
 
+  const std::uint64_t users_;
+  const std::uint64_t messages_;
   RollCall roll_call_;
   std::map<std::string, Seen> seen_;  // by Process::id()
   std::set<std::string> ended_;

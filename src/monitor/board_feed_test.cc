@@ -155,6 +155,15 @@ TEST(BoardKeeper, ALoadClientThatEndedBetweenTwoLooksIsDoneAndNotMissing) {
   EXPECT_THAT(keeper.state().missing, ElementsAre("drive-1"));
 }
 
+TEST(BoardKeeper, UsersWhoseLoadClientHasNotAnsweredYetCountWhereTheirNumberIsKnown) {
+  BoardKeeper keeper(4, 100, 1000);
+  keeper.Take({Answer("load", "drive-0", 0, Load(50, 50))}, kSecond, {});
+  EXPECT_EQ(keeper.state().users, 100U);
+  EXPECT_EQ(keeper.state().messages, 1000U);
+  EXPECT_EQ(keeper.state().finished, 50U);
+  EXPECT_FALSE(keeper.state().done());
+}
+
 TEST(BoardKeeper, CellsOfOneProcessCountItsCpuOnce) {
   BoardKeeper keeper;
   for (int i = 0; i < 2; ++i) {

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "fleet/layout.h"
 #include "fleet/status.h"
+#include "fleet/whole_board.h"
 
 namespace baiwan::cli {
 namespace {
@@ -108,11 +109,14 @@ void Show::KeepBoard() {
 void Show::TakeBoard(const std::string& line, const fleet::Journey& journey) {
   auto board = monitor::BoardFromJson(line);
   if (!board) return;
+  fleet::MakeWhole(plan_, journey, &*board);
   if (!laggards_) laggards_.emplace(plan_.hosts.users_per_host);
   const auto sentences = laggards_->Look(BeatOf(*board, plan_, journey));
   board_ = std::move(board);
   if (json_) {
-    Print(R"({"event":"board","board":)" + line + "}\n");
+    std::string text = monitor::BoardToJson(*board_);
+    text.pop_back();
+    Print(R"({"event":"board","board":)" + text + "}\n");
   } else if (!screen_.terminal()) {
     Print(fmt::format("   {} of {} users, {:.0f} messages/s, {} of {} processes\n",
                       board_->finished, board_->users, board_->delivered_rate, board_->alive,

@@ -163,11 +163,13 @@ void StressRun::ShowBoard() {
       runtime_->node(), registry::ClientOptions{.registry = plan_.registry_at});
   monitor::BoardFeedOptions options;
   options.expected = plan_.processes;
+  options.users = stress::TotalUsers(options_.spec);
+  options.messages = stress::TotalMessages(options_.spec);
   // A short run would be over before the source's beat of 3 s.
   if (stress::TotalMessages(options_.spec) < kShortRun) options.interval = kShortBeat;
   options.poll.registry = plan_.registry_at;
   board_ = std::make_unique<monitor::BoardFeed>(runtime_->node(), *directory_, options, [this] {
-    if (board_->state().users > 0) screen_.Draw(board_->state());
+    if (!board_->state().cells.empty()) screen_.Draw(board_->state());
   });
 }
 
