@@ -108,6 +108,7 @@ def _host(request, host, work, swarm):
             "transfer": "here" if host.local else "p2p" if swarm else "copy",
             "imports": host.imports,
             "serve": host.serve,
+            "ready": host.ready,
             "load": host.load,
             "verify": host.verify,
             "share": host.share,

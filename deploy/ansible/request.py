@@ -37,6 +37,7 @@ class Host:
     folders: list
     imports: list
     serve: list
+    ready: list
     load: list
     verify: list
     share: str
@@ -106,6 +107,7 @@ def _read_host(document, folder):
         folders=[_relative(f, "folders") for f in _texts(document, "folders")],
         imports=imports,
         serve=_texts(document, "serve"),
+        ready=_texts(document, "ready"),
         load=_texts(document, "load"),
         verify=_texts(document, "verify"),
         share=_relative(_take(document, "share", str, ""), "share"),

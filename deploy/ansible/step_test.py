@@ -322,6 +322,44 @@ class Disturbed(unittest.TestCase):
         self.inside("worker-000", "pgrep -f '^/opt/baiwan/bin/baiwan serve'")
         self.steps.done("stop", ["control", "worker-000"])
 
+    def as_another_service(self, argv, ready):
+        """worker-000 serves this from now on, as a plan's `service` would have it."""
+        child = f'[[child]]\nname = "service"\ncommand = {json.dumps(argv)}\n' \
+                'log = "/var/lib/baiwan/logs/service.log"\nmax_restarts = 3\n'  # fmt: skip
+        self.inside("worker-000", f"cat > {RUN}/host.toml <<'E'\n{child}E")
+        worker = next(h for h in self.steps.document["hosts"] if h["name"] == "worker-000")
+        worker["ready"] = ready
+        self.steps.change()
+
+    def test_another_service_is_started_when_it_serves_and_not_before(self):
+        self.steps.done("deploy", ["worker-000"])
+        self.inside("worker-000", f"cp {RUN}/host.toml {RUN}/kept")
+        for argv, why in (
+            (["no-such-program"], "the service ends again and again"),
+            (["/bin/sh", "-c", "echo no such sun; exit 3"], "service does not start"),
+        ):
+            self.as_another_service(argv, [])
+            code, ends, _, _ = self.steps.step("start", ["worker-000"])
+            self.assertEqual((code, ends["worker-000"].get("why")), (1, why))
+            self.assertRegex(ends["worker-000"]["log_tail"], "no such")
+        # Without a probe it has to stand; with one it has to answer.
+        self.as_another_service(["sleep", "600"], [])
+        self.steps.done("start", ["worker-000"])
+        self.steps.done("stop", ["worker-000"])
+        self.as_another_service(["/bin/sh", "-c", f"sleep 4; touch {RUN}/served; exec sleep 600"],
+                                ["test", "-e", f"{RUN}/served"])  # fmt: skip
+        self.steps.done("start", ["worker-000"])
+        self.inside("worker-000", f"test -e {RUN}/served")
+        self.steps.done("stop", ["worker-000"])
+        self.as_another_service(["sleep", "600"], ["/bin/sh", "-c", "echo not yet; exit 1"])
+        code, ends, _, _ = self.steps.step("start", ["worker-000"], "--limit", "25")
+        self.assertEqual((code, ends["worker-000"]["why"][:32]), (1, "the service does not serve after"))
+        self.assertIn("not yet", ends["worker-000"]["log_tail"])
+        self.steps.done("stop", ["worker-000"])
+        self.inside("worker-000", f"mv {RUN}/kept {RUN}/host.toml && rm {RUN}/served")
+        next(h for h in self.steps.document["hosts"] if h["name"] == "worker-000")["ready"] = []
+        self.steps.change()
+
     def endless_run(self):
         """Load clients without servers, which never end."""
         self.steps.done("deploy", ["control", "worker-000"])

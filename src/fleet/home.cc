@@ -47,6 +47,7 @@ json ToJson(const HostFiles& host) {
           {"folders", host.folders},
           {"imports", host.imports},
           {"serve", host.serve},
+          {"ready", host.ready},
           {"load", host.load},
           {"verify", host.verify},
           {"share", host.share},

@@ -84,6 +84,7 @@ class Maker {
     host_.folders = {"logs", "results"};
     host_.collect = {"logs", "results"};
     servers_.push_back({.name = "service", .argv = Filled(p_.service.serve, next)});
+    host_.ready = Filled(p_.service.ready, next);
     if (!p_.service.load.empty()) {
       loads_.push_back({.name = "load",
                         .argv = Filled(p_.service.load, next),

@@ -32,6 +32,7 @@ struct HostFiles {
   std::vector<std::string> folders;  // that must be there, relative as well
   std::vector<Argv> imports;         // each loads one store; any order, none in the control host
   Argv serve;                        // the service of the servers
+  Argv ready;                        // whether another service than ours serves; may be empty
   Argv load;                         // the service of the load clients; may be empty
   Argv verify;                       // of its own share, when the servers have stopped; or empty
   std::string share;                 // what verify writes; relative; or empty

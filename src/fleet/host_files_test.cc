@@ -130,6 +130,7 @@ TEST(HostFiles, AnotherServiceHasItsOwnCommandsWithTheirPlacesFilledIn) {
   FleetPlan plan;
   plan.hosts.count = 2;
   plan.service.serve = {"served", "--listen={address}", "--peer={next}", "{folder}/service/x"};
+  plan.service.ready = {"asked", "{address}:80"};
   plan.service.load = {"load", "{next}", "{name}", "{control}{control}"};
   plan.service.verify = {"grep", "ok", "{folder}/logs/load.log"};
   const auto hosts = FilesOf(plan, kPaths);
@@ -141,6 +142,7 @@ TEST(HostFiles, AnotherServiceHasItsOwnCommandsWithTheirPlacesFilledIn) {
               ElementsAre("served", "--listen=10.0.2.21", "--peer=10.0.2.20",
                           "/var/lib/baiwan/night-7/service/x"));
   EXPECT_FALSE(served.children[0].notifies_ready);
+  EXPECT_THAT(last.ready, ElementsAre("asked", "10.0.2.21:80"));
   const auto load = Parsed(last, "load.toml");
   EXPECT_THAT(load.children[0].argv,
               ElementsAre("load", "10.0.2.20", "worker-001", "10.0.1.1110.0.1.11"));

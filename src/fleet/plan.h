@@ -110,6 +110,7 @@ struct AwsPlan {
 struct ServicePlan {
   std::string folder;               // files for every host, to {folder}/service; empty: none
   std::vector<std::string> serve;   // on each worker, in the foreground; empty: the chat backend
+  std::vector<std::string> ready;   // likewise, again and again: 0 when it serves
   std::vector<std::string> load;    // likewise, until it is done
   std::vector<std::string> verify;  // on each worker when all have stopped; 0: as it should be
 

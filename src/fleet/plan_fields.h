@@ -114,6 +114,9 @@ void VisitService(Visitor& v, Plan& p) {
       "service.serve", p.service.serve,
       "Its command on each worker, in the foreground; empty: the chat backend. {address}, {next} "
       "(worker), {control}, {name} and {folder} are filled in.");
+  v.Words("service.ready", p.service.ready,
+          "Asks on each worker whether it serves: 0 is yes, else it is asked again; empty: who has "
+          "stood for two seconds is taken to serve.");
   v.Words("service.load", p.service.load, "What puts load on it, on each worker, until done.");
   v.Words("service.verify", p.service.verify,
           "Checks each worker when all have stopped: 0 is good; empty: nothing to check.");
