@@ -44,10 +44,14 @@ class Journey:
     def command(self, *words):
         return [BINARY, "fleet", *words, "--runs", self.runs]
 
+    def environment(self):
+        """What is known of runs stays in this one's folder."""
+        return {**os.environ, "XDG_STATE_HOME": f"{self.runs}/state"}
+
     def start(self, *words):
         process = subprocess.Popen(
             self.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            start_new_session=True, env=self.environment(),
         )  # fmt: skip
         self.started.append(process)
         return process

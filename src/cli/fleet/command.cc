@@ -25,6 +25,7 @@ Command FleetCommand() {
            FleetStepCommand("report", "Goes on until the report is here."),
            FleetDownCommand(),
            FleetStatusCommand(),
+           FleetListCommand(),
            FleetAttachCommand(),
            FleetResumeCommand(),
            FleetFilesCommand(),

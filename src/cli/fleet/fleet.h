@@ -13,6 +13,7 @@ namespace baiwan::cli {
 Command FleetPlanCommand();
 Command FleetCheckCommand();
 Command FleetStatusCommand();
+Command FleetListCommand();
 Command FleetTestCommand();
 Command FleetResumeCommand();
 Command FleetAttachCommand();

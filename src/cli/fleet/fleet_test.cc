@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/fleet/known_runs.h"
 #include "cli/testing/program.h"
 #include "fleet/check.h"
 #include "fleet/host_files.h"
@@ -31,6 +32,9 @@ using ::testing::StartsWith;
 
 class FleetCommandTest : public ::testing::Test {
  protected:
+  FleetCommandTest() { ::setenv("XDG_STATE_HOME", (folder.path() + "/state").c_str(), 1); }
+  ~FleetCommandTest() override { ::unsetenv("XDG_STATE_HOME"); }
+
   int Run(std::vector<std::string> args) {
     args.insert(args.begin(), {"baiwan", "fleet"});
     std::vector<char*> argv;
@@ -179,6 +183,36 @@ TEST_F(FleetCommandTest, AMistypedCommandOrArgumentIsGuessed) {
   EXPECT_THAT(err, HasSubstr("did you mean check?"));
   EXPECT_EQ(Run({"plan", "--host", "3", "--out", "-"}), kUsage);
   EXPECT_THAT(err, HasSubstr("did you mean --hosts?"));
+}
+
+TEST_F(FleetCommandTest, ListShowsTheRunsWhereverTheyAreAndWhatIsLeftOfThem) {
+  const std::string runs = folder.path() + "/runs";
+  EXPECT_EQ(Run({"list", "--runs", runs}), kDone);
+  EXPECT_EQ(out, "no runs are known\n");
+  // One that is refused by its plan leaves nothing; it was begun elsewhere than it is looked for.
+  ASSERT_EQ(ReplaceFile(file, "run = \"a\"\nprovider = \"moon\"\n[hosts]\ncount = 2\n"),
+            std::nullopt);
+  EXPECT_EQ(Run({"test", "--plan", file, "--runs", runs}), kUsage);
+  EXPECT_EQ(Run({"list"}), kDone);
+  EXPECT_THAT(out, HasSubstr(runs + "/a\n"));
+  EXPECT_THAT(out, HasSubstr("failed"));
+  // One whose hosts are up, and its folder gone.
+  const std::string gone = folder.path() + "/gone";
+  ASSERT_EQ(
+      Remember(KnownRunsFolder(), {"b", gone + "/b", *ReadFile(runs + "/a/plan.toml"), false}),
+      std::nullopt);
+  EXPECT_EQ(Run({"list", "--json"}), kDone);
+  const auto all = nlohmann::json::parse(out);
+  ASSERT_EQ(all.size(), 2u) << out;
+  EXPECT_EQ(all[0]["run"], "a");
+  EXPECT_TRUE(all[0]["hosts_left"].empty());
+  EXPECT_EQ(all[1]["hosts_left"].size(), 3u);
+  EXPECT_EQ(all[1]["state"], "its folder is gone");
+  EXPECT_EQ(Run({"status", "a"}), kMismatch) << err;
+  // What is over and gone is forgotten.
+  std::filesystem::remove_all(runs);
+  EXPECT_EQ(Run({"list", "--json"}), kDone);
+  EXPECT_EQ(nlohmann::json::parse(out).size(), 1u) << out;
 }
 
 TEST_F(FleetCommandTest, APlanAndWhatItWouldSayAreNotGivenTogether) {

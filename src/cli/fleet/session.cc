@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cli/args.h"
 #include "cli/fleet/fleet.h"
+#include "cli/fleet/known_runs.h"
 #include "cli/fleet/report.h"
 #include "cli/output.h"
 #include "cli/revision.h"
@@ -47,7 +48,8 @@ class Session::Lock {
 
 Session::Session(SessionOptions options)
     : o_(std::move(options)), show_(plan_, o_.json, [this] { return Board(); }) {
-  folder_ = fs::absolute(fs::path(o_.runs) / o_.run).lexically_normal().string();
+  const fs::path runs = o_.runs.empty() ? kRunsHere : o_.runs;
+  folder_ = fs::absolute(runs / o_.run).lexically_normal().string();
   deploy_ = o_.deploy.empty() ? DeployFolder() : o_.deploy;
 }
 
@@ -83,7 +85,60 @@ int Session::Begin(const fleet::FleetPlan& plan) {
     return Wrong(*wrong);
   }
   if (!Save() || !Open(true)) return kUsage;
+  Known(false);
   return Carry();
+}
+
+void Session::Known(bool destroyed) {
+  const auto wrong = Remember(o_.known_runs, {o_.run, folder_, fleet::WritePlan(plan_), destroyed});
+  if (!wrong) return;
+  std::fprintf(stderr, "baiwan: `baiwan fleet list` will not show this run as it is: %s\n",
+               wrong->c_str());
+}
+
+// Where it is not here, and nobody has said where.
+bool Session::FindFolder() {
+  std::error_code error;
+  if (!o_.runs.empty() || fs::exists(folder_ + "/plan.toml", error)) return true;
+  std::string wrong;
+  const auto known = FindRun(o_.known_runs, o_.run, &wrong);
+  if (!wrong.empty()) Wrong(wrong);
+  if (!known) return wrong.empty();
+  folder_ = known->folder;
+  if (known->destroyed || fs::exists(folder_ + "/journey.json", error)) return true;
+  if (const auto why = MakeFolderAgain(known->plan)) {
+    Wrong(*why);
+    return false;
+  }
+  return true;
+}
+
+// The run's folder is gone, and its hosts may be there: they can be destroyed, and no more.
+std::optional<std::string> Session::MakeFolderAgain(const std::string& text) {
+  const std::string gone = fmt::format("the folder {} is gone", folder_);
+  if (!only_destroys_) {
+    return fmt::format(
+        "{}, and with it what is known of the run: `baiwan fleet down {}` destroys "
+        "its hosts",
+        gone, o_.run);
+  }
+  const auto plan = fleet::ParsePlan(text, "plan.toml");
+  if (!plan) return ToText(plan.error());
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  if (error) return fmt::format("cannot make {}: {}", folder_, error.message());
+  std::vector<std::string> workers;
+  for (std::uint32_t i = 0; i < plan->hosts.count; ++i) workers.push_back(fleet::WorkerName(i));
+  fleet::Journey journey = fleet::NewJourney(plan->run, workers, Wall());
+  for (const Step step : {Step::kPlan, Step::kPackage, Step::kUp}) {
+    for (const fleet::Task& task : std::vector<fleet::Task>(journey.of(step))) {
+      fleet::Begin(&journey, step, task.host, Wall());
+      if (step != Step::kUp) fleet::Done(&journey, step, task.host, Wall());
+    }
+  }
+  fleet::GiveUp(&journey, gone, Wall());
+  if (auto wrong = ReplaceFile(folder_ + "/plan.toml", text)) return wrong;
+  return fleet::SaveJourney(folder_ + "/journey.json", journey);
 }
 
 bool Session::Open(bool to_change) {
@@ -94,6 +149,7 @@ bool Session::Open(bool to_change) {
   if (deploy_.empty()) {
     return wrong("the folder 'deploy' is neither beside this program nor in its source tree");
   }
+  if (!FindFolder()) return false;
   auto plan = fleet::ReadPlan(folder_ + "/plan.toml");
   if (!plan) return wrong(fmt::format("no run {}: {}", folder_, ToText(plan.error())));
   plan_ = std::move(*plan);
@@ -238,8 +294,8 @@ bool Session::OnlyDestroy(const std::string& why) {
 }
 
 int Session::Down() {
-  if (!Open(true)) return kUsage;
   only_destroys_ = true;
+  if (!Open(true)) return kUsage;
   fleet::Interrupted(&journey_, Wall());
   fleet::DestroyAgain(&journey_);
   const auto step = fleet::CurrentStep(journey_);
@@ -293,6 +349,9 @@ int Session::LeftOff() {
 
 int Session::Finish() {
   show_.Clear();
+  if (lock_ != nullptr && !fleet::CurrentStep(journey_) && fleet::HostsLeft(journey_).empty()) {
+    Known(true);
+  }
   const fleet::Outcome outcome = fleet::OutcomeOf(journey_);
   const std::string result = folder_ + "/report/" + stress::kResultFile;
   const auto found = stress::ReadResult(result);

@@ -21,9 +21,13 @@
 
 namespace baiwan::cli {
 
+inline constexpr const char* kRunsHere = "fleet";
+
 struct SessionOptions {
-  std::string runs = "fleet";
+  std::string
+      runs;  // the folder of runs' folders; empty: kRunsHere, or where the run is known to be
   std::string run;
+  std::string known_runs;  // where that is kept, see known_runs.h
   bool json = false;
   fleet::Step until = fleet::Step::kDown;
   Nanos hand_over_again = 2 * kSecond;  // after an attempt that failed
@@ -47,6 +51,9 @@ class Session {
 
  private:
   bool Open(bool to_change);
+  bool FindFolder();
+  std::optional<std::string> MakeFolderAgain(const std::string& plan);
+  void Known(bool destroyed);  // keeps where the run is
   int Carry();
   bool Mine(fleet::Step first, fleet::Step last);
   std::optional<std::string> Bundle();

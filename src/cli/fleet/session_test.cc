@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/testing/temp_folder.h"
 #include "cli/args.h"
+#include "cli/fleet/known_runs.h"
 
 namespace baiwan::cli {
 namespace {
@@ -95,8 +96,9 @@ class FleetSessionTest : public ::testing::Test {
     ::testing::internal::CaptureStdout();
     ::testing::internal::CaptureStderr();
     SessionOptions options;
-    options.runs = at_ + "/runs";
+    options.runs = runs_;
     options.run = "a";
+    options.known_runs = at_ + "/known";
     options.until = until;
     options.deploy = at_ + "/deploy";
     options.hand_over_again = options.fetch_again = kMillisecond;
@@ -122,6 +124,7 @@ class FleetSessionTest : public ::testing::Test {
   const TempFolder temp_;
   const std::string at_ = temp_.path();
   const std::string run_ = at_ + "/runs/a";
+  std::string runs_ = at_ + "/runs";
   std::string out_;
   std::string err_;
 
@@ -207,6 +210,34 @@ TEST_F(FleetSessionTest, DownIsDoneWhenEverythingIsDestroyedWhateverBecameOfTheR
     EXPECT_EQ(Go(&Session::Down, Kept()), kDone) << err_;
   }
   EXPECT_THAT(Calls(), Contains("down").Times(3));
+}
+
+TEST_F(FleetSessionTest, ARunIsFoundByItsNameAndDestroyedEvenWithoutItsFolder) {
+  const std::string plan = *ReadFile(run_ + "/plan.toml");
+  const std::string known = at_ + "/known";
+  ASSERT_EQ(Remember(known, {"a", run_, plan, false}), std::nullopt);
+  runs_ = "";  // nobody says where
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown)), kDone) << err_;
+  EXPECT_THAT(Calls(), Contains("down").Times(1));
+  EXPECT_TRUE(KnownRuns(known).at(0).destroyed);
+  // Another one of that name, of which something is left.
+  const std::string other = at_ + "/elsewhere/a";
+  ASSERT_EQ(Remember(known, {"a", other, plan, false}), std::nullopt);
+  EXPECT_EQ(Go(&Session::GoOn, JourneyAt(Step::kDown)), kUsage);
+  EXPECT_THAT(err_, HasSubstr("the folder " + other + " is gone"));
+  EXPECT_THAT(err_, HasSubstr("`baiwan fleet down a` destroys its hosts"));
+  EXPECT_THAT(Calls(), Contains("down").Times(1));
+  EXPECT_EQ(Go(&Session::Down, JourneyAt(Step::kDown)), kDone) << err_;
+  EXPECT_THAT(err_, HasSubstr("everything is destroyed"));
+  EXPECT_THAT(Calls(), Contains("down").Times(2));
+  // Of several with hosts it has to be said which.
+  for (const char* folder : {"/b/a", "/c/a"}) {
+    ASSERT_EQ(Remember(known, {"a", at_ + folder, plan, false}), std::nullopt);
+  }
+  EXPECT_EQ(Go(&Session::Down, JourneyAt(Step::kDown)), kUsage);
+  EXPECT_THAT(err_, HasSubstr("several runs are called a"));
+  EXPECT_THAT(err_, HasSubstr("--runs " + at_ + "/c\n"));
+  EXPECT_THAT(Calls(), Contains("down").Times(2));
 }
 
 TEST_F(FleetSessionTest, AFetchThatFailsIsTriedAgain) {

@@ -7,6 +7,8 @@
 #include <memory>
 
 #include "cli/fleet/fleet.h"
+#include "cli/fleet/known_runs.h"
+#include "cli/fleet/session.h"
 #include "cli/output.h"
 #include "fleet/plan.h"
 
@@ -15,7 +17,7 @@ namespace {
 
 struct StatusOptions {
   std::string file;
-  std::string runs = "fleet";
+  std::string runs;
   bool json = false;
 };
 
@@ -25,8 +27,18 @@ int RunStatus(const StatusOptions& o) {
   const bool name =
       fleet::WrongRunName(o.file).empty() &&
       (!std::filesystem::exists(o.file, none) || std::filesystem::is_directory(o.file, none));
-  const auto journey =
-      fleet::LoadJourney(name ? fmt::format("{}/{}/journey.json", o.runs, o.file) : o.file);
+  std::string file = o.file;
+  if (name) {
+    file = fmt::format("{}/{}/journey.json", o.runs.empty() ? kRunsHere : o.runs, o.file);
+    std::string wrong;
+    if (o.runs.empty() && !std::filesystem::exists(file, none)) {
+      if (const auto known = FindRun(KnownRunsFolder(), o.file, &wrong)) {
+        file = known->folder + "/journey.json";
+      }
+    }
+    if (!wrong.empty()) return Fail(wrong);
+  }
+  const auto journey = fleet::LoadJourney(file);
   if (!journey) return Fail(journey.error());
   const std::string text =
       o.json ? fleet::ToJson(*journey) : fleet::StatusText(*journey, SystemClock().WallMillis());
@@ -45,7 +57,8 @@ Command FleetStatusCommand() {
             auto o = std::make_shared<StatusOptions>();
             args.Positional("run", &o->file, "its name, or its state file");
             args.Required("run");
-            args.Text("--runs", &o->runs, "folder for the runs' folders");
+            args.Text("--runs", &o->runs,
+                      "folder of the runs' folders; if not given: fleet, else where the run is");
             args.Flag("--json", &o->json, "everything that is known, as JSON");
             return [o] { return RunStatus(*o); };
           }};

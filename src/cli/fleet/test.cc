@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/fleet/fleet.h"
+#include "cli/fleet/known_runs.h"
 #include "cli/fleet/session.h"
 
 namespace baiwan::cli {
@@ -13,11 +14,14 @@ constexpr const char* kExitCodes =
     "3 left by Ctrl-C, 4 verified, but the load was not as planned (--rate).\n";
 
 void AddRunArgs(Args& args, SessionOptions* o, bool positional) {
+  o->known_runs = KnownRunsFolder();
   if (positional) {
     args.Positional("run", &o->run, "the name of the run");
     args.Required("run");
   }
-  args.Text("--runs", &o->runs, "folder for the runs' folders");
+  args.Text("--runs", &o->runs,
+            positional ? "folder of the runs' folders; if not given: fleet, else where the run is"
+                       : "folder for the runs' folders; if not given: fleet");
   args.Flag("--json", &o->json, "lines of JSON on standard output instead of text");
 }
 
