@@ -1,276 +1,16 @@
-// The page of a run. Everything from files is escaped; numbers stand in columns that line up.
+// The page of a run, put together.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "monitor/board.h"
 #include "monitor/host_use.h"
 #include "monitor/machine.h"
-#include "stress/report.h"
+#include "stress/report_parts.h"
 
 namespace baiwan::stress {
 namespace {
 
-using monitor::WithCommas;
-
-constexpr const char* kStyle = R"css(
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5c6670; --line: #d9dee3; --page: #f6f7f9;
-  --card: #ffffff; --good: #0a7a4b; --bad: #b3261e; --bar: #0072b2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa4ae; --line: #343b43;
-  --page: #14171a; --card: #1d2125; --good: #4cc38a; --bad: #ff7b72; --bar: #56b4e9; }
-  img { filter: invert(0.885) hue-rotate(180deg); } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 1100px; margin: 0 auto; padding: 24px 16px 48px; }
-h1 { font-size: 26px; line-height: 1.2; margin: 0 0 4px; }
-h2 { font-size: 18px; margin: 32px 0 10px; }
-h3 { font-size: 15px; margin: 0 0 6px; }
-p { margin: 0 0 8px; }
-.soft { color: var(--soft); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
-  padding: 14px 16px; min-width: 0; }
-.verdict { border-left: 6px solid var(--good); margin: 16px 0; font-weight: 600; }
-.verdict.bad { border-left-color: var(--bad); color: var(--bad); }
-.verdict ul { font-weight: 400; margin: 8px 0 0; padding-left: 20px; overflow-wrap: anywhere; }
-.warning { border-left: 6px solid var(--bad); margin: 0 0 12px; }
-.grid { display: grid; gap: 12px; }
-.figures { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
-.figures b { display: block; font-size: 22px; line-height: 1.25; font-variant-numeric: tabular-nums; }
-.tables { grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); align-items: start; }
-.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); }
-.beside { grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 0 4px 16px; text-align: right; border-top: 1px solid var(--line);
-  white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: 13px; }
-td.wrong { color: var(--bad); font-weight: 600; }
-td.share { width: 30%; min-width: 70px; }
-.bar { display: block; height: 8px; border-radius: 2px; background: var(--bar); min-width: 1px; }
-td.text { white-space: normal; overflow-wrap: anywhere; }
-figure { margin: 0 0 16px; }
-figure img { display: block; width: 100%; height: auto; }
-figcaption { color: var(--soft); font-size: 14px; margin-bottom: 8px; }
-)css";
-
-std::string Escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
-std::string Whole(double value) {
-  return value > 0 && value < 1e18 ? WithCommas(static_cast<std::uint64_t>(std::llround(value)))
-                                   : "0";
-}
-std::string Whole(std::uint64_t value) { return WithCommas(value); }
-std::string Fixed(double value) { return fmt::format("{:.2f}", value); }
-std::string Mib(double mib) {
-  return mib >= 10'240 ? fmt::format("{:.1f} GiB", mib / 1024) : fmt::format("{:.1f} MiB", mib);
-}
-std::string MibOf(std::uint64_t bytes) { return Mib(static_cast<double>(bytes) / (1 << 20)); }
-std::string Percent(double share) { return fmt::format("{:.2f} %", share * 100); }
-
-// How many times `value` is of `other`: "1.98×".
-std::string Ratio(double value, double other) {
-  return other > 0 ? fmt::format("{:.2f}×", value / other) : "–";
-}
-
-// A table of numbers: one column for the run, and with another run also its and their ratio.
-class NumberTable {
- public:
-  NumberTable(std::string_view title, const ReportRun* other) : other_(other) {
-    html_ = "<div class=\"card scroll\"><h3>" + Escaped(title) + "</h3><table>";
-    if (other != nullptr) {
-      html_ += "<thead><tr><th></th><th>this</th><th>other</th><th>ratio</th></tr></thead>";
-    }
-    html_ += "<tbody>";
-  }
-  // `of` takes the number from a result, `show` writes it.
-  template <class Of, class Show>
-  NumberTable& Add(const char* name, const RunResult& run, Of of, Show show, bool mistake = false) {
-    const auto value = of(run);
-    const bool wrong = mistake && static_cast<double>(value) > 0;
-    html_ += fmt::format("<tr><td>{}</td><td{}>{}</td>", name, wrong ? " class=\"wrong\"" : "",
-                         show(value));
-    if (other_ != nullptr) {
-      const auto theirs = of(other_->result);
-      html_ += fmt::format("<td>{}</td><td>{}</td>", show(theirs),
-                           Ratio(static_cast<double>(value), static_cast<double>(theirs)));
-    }
-    html_ += "</tr>";
-    return *this;
-  }
-  std::string Html() const { return html_ + "</tbody></table></div>\n"; }
-
- private:
-  const ReportRun* other_;
-  std::string html_;
-};
-
-std::string WholeCount(std::uint64_t n) { return Whole(n); }
-
-std::string Messages(const RunResult& r, const ReportRun* other) {
-  const auto of = [](std::uint64_t RunMessages::*field) {
-    return [field](const RunResult& run) { return run.messages.*field; };
-  };
-  return NumberTable("Messages", other)
-             .Add("sent", r, of(&RunMessages::sent), WholeCount)
-             .Add("stored", r, of(&RunMessages::stored), WholeCount)
-             .Add("delivered", r, of(&RunMessages::delivered), WholeCount)
-             .Add("acknowledged", r, of(&RunMessages::acknowledged), WholeCount)
-             .Add("verified", r, of(&RunMessages::verified), WholeCount)
-             .Html() +
-         NumberTable("Mistakes", other)
-             .Add("lost", r, of(&RunMessages::lost), WholeCount, true)
-             .Add("duplicated", r, of(&RunMessages::duplicated), WholeCount, true)
-             .Add("reordered", r, of(&RunMessages::reordered), WholeCount, true)
-             .Add("altered", r, of(&RunMessages::altered), WholeCount, true)
-             .Add("foreign", r, of(&RunMessages::foreign), WholeCount, true)
-             .Add("counters wrong", r, of(&RunMessages::counter), WholeCount, true)
-             .Html();
-}
-
-std::string Phases(const RunResult& r, const ReportRun* other) {
-  const auto of = [](double RunPhases::*field) {
-    return [field](const RunResult& run) { return run.phase_seconds.*field; };
-  };
-  return NumberTable("Phases, seconds", other)
-      .Add("generate", r, of(&RunPhases::generate), Fixed)
-      .Add("import", r, of(&RunPhases::import), Fixed)
-      .Add("start", r, of(&RunPhases::start), Fixed)
-      .Add("run", r, of(&RunPhases::run), Fixed)
-      .Add("verify", r, of(&RunPhases::verify), Fixed)
-      .Html();
-}
-
-std::string Costs(const RunResult& r, const ReportRun* other) {
-  return NumberTable("Rate and cost", other)
-      .Add(
-          "messages a second", r, [](const RunResult& x) { return x.rate_per_s; },
-          [](double v) { return Whole(v); })
-      .Add(
-          "while all play", r,
-          [](const RunResult& x) { return x.steady ? x.steady->rate_per_s : 0; },
-          [](double v) { return Whole(v); })
-      .Add(
-          "all play for, s", r, [](const RunResult& x) { return x.steady ? x.steady->seconds : 0; },
-          Fixed)
-      .Add(
-          "CPU µs a message", r, [](const RunResult& x) { return x.cpu_us_per_message; }, Fixed)
-      .Add(
-          "memory at the peak", r, [](const RunResult& x) { return x.peak_rss_mib; }, Mib)
-      .Add(
-          "stores on disk", r, [](const RunResult& x) { return x.disk_bytes; }, MibOf)
-      .Add(
-          "re-sent, of deliveries", r, [](const RunResult& x) { return x.resent_share; }, Percent)
-      .Add(
-          "steal", r, [](const RunResult& x) { return x.machine.steal_share; }, Percent)
-      .Html();
-}
-
-// What a cell does of it: how a deployment grows.
-std::string PerCell(const RunResult& r, const ReportRun* other) {
-  const auto each = [](auto of) {
-    return [of](const RunResult& x) {
-      return static_cast<double>(of(x)) / std::max<std::uint32_t>(x.cells, 1);
-    };
-  };
-  return NumberTable("Growth: each cell's part", other)
-      .Add(
-          "cells", r, [](const RunResult& x) { return std::uint64_t{x.cells}; }, WholeCount)
-      .Add("users", r, each([](const RunResult& x) { return x.users; }),
-           [](double v) { return Whole(v); })
-      .Add("messages a second", r, each([](const RunResult& x) { return x.rate_per_s; }),
-           [](double v) { return Whole(v); })
-      .Add("cores", r,
-           each([](const RunResult& x) { return x.rate_per_s * x.cpu_us_per_message / 1e6; }),
-           Fixed)
-      .Add("memory at the peak", r, each([](const RunResult& x) { return x.peak_rss_mib; }), Mib)
-      .Add("stores on disk", r, each([](const RunResult& x) { return x.disk_bytes; }),
-           [](double bytes) { return Mib(bytes / (1 << 20)); })
-      .Html();
-}
-
-std::string Load(const RunResult& r, const ReportRun* other) {
-  if (r.offer.planned_per_s <= 0) return "";
-  const auto whole = [](double v) { return Whole(v); };
-  return NumberTable("Load: planned, offered, reached", other)
-      .Add(
-          "planned, messages a second", r, [](const RunResult& x) { return x.offer.planned_per_s; },
-          whole)
-      .Add(
-          "offered", r, [](const RunResult& x) { return x.offer.offered_per_s; }, whole)
-      .Add(
-          "reached", r, [](const RunResult& x) { return x.rate_per_s; }, whole)
-      .Add(
-          "load clients late, ms, p99", r,
-          [](const RunResult& x) { return x.offer.loop_lag_p99_ms; }, Fixed)
-      .Add(
-          "and at most", r, [](const RunResult& x) { return x.offer.loop_lag_max_ms; }, Fixed)
-      .Html();
-}
-
-std::string Bill(const RunResult& r) {
-  if (!r.cost || r.cost->prices.empty()) return "";  // hosts that cost nothing
-  const RunCost& c = *r.cost;
-  std::string html = fmt::format(
-      "<div class=\"card scroll\"><h3>The bill</h3><table><thead><tr><th></th><th>quantity</th>"
-      "<th>each</th><th>{}</th></tr></thead><tbody>",
-      Escaped(c.currency));
-  for (const RunCost::Item& i : c.items) {
-    html += fmt::format("<tr><td>{}</td><td>{:.3f} {}</td><td>{:.4f}</td><td>{:.2f}</td></tr>",
-                        Escaped(i.item), i.quantity, Escaped(i.unit), i.each, i.cost);
-  }
-  html += fmt::format("<tr><td><b>together</b></td><td></td><td></td><td><b>{:.2f}</b></td></tr>",
-                      c.total);
-  return html + fmt::format(
-                    "</tbody></table><p class=\"soft\">for {:.2f} hours, at prices of "
-                    "{}</p></div>\n",
-                    c.hours, Escaped(c.prices));
-}
-
-std::string Latency(const RunResult& r) {
-  if (!r.offer.valid) {
-    return "<div class=\"card warning\"><h3>Latency is not valid</h3><p>" +
-           Escaped(r.offer.reason) + "</p></div>\n";
-  }
-  if (!r.latency_stored && !r.latency_delivered) {
-    return "<div class=\"card\"><h3>Latency</h3><p class=\"soft\">Measured with --rate only: a "
-           "closed loop sends when it is answered, so its waiting times say little.</p></div>\n";
-  }
-  std::string html =
-      "<div class=\"card scroll\"><h3>Latency, ms</h3><table><thead><tr>"
-      "<th></th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th></tr></thead><tbody>";
-  const auto row = [&](const char* name, const std::optional<RunLatency>& l) {
-    if (!l) return;
-    html += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", name,
-                        Fixed(l->p50), Fixed(l->p99), Fixed(l->p999), Fixed(l->max));
-  };
-  row("stored", r.latency_stored);
-  row("delivered", r.latency_delivered);
-  return html + "</tbody></table></div>\n";
-}
+using namespace report_internal;
 
 // Shares of a whole, largest first, with bars.
 std::string Shares(const std::string& title, const std::map<std::string, double>& parts,
@@ -474,13 +214,12 @@ std::string ReportHtml(const ReportRun& run, const ReportRun* other) {
   const RunResult& r = run.result;
   std::string html = Head(run, other);
   html += std::string("<h2>Numbers</h2>\n<div class=\"grid tables") + (other ? " wide" : "") +
-          "\">\n" + Messages(r, other) + Phases(r, other) + Costs(r, other) + PerCell(r, other) +
-          Load(r, other) + Latency(r) + Bill(r) + "</div>\n";
+          "\">\n" + Numbers(r, other) + "</div>\n";
   html += "<h2>Who used what</h2>\n<div class=\"grid tables\">\n";
   if (r.cpu_us_by_role) html += Shares("CPU by role", *r.cpu_us_by_role, "µs a message");
   html += Shares("CPU by process", r.cpu_us_by_process, "µs a message") +
           Shares("Memory by process", r.peak_rss_mib_by_process, "MiB at the peak") + "</div>\n";
-  html += Hosts(r) + Pictures(run, other);
+  html += Hosts(r) + TimelineHtml(r) + Pictures(run, other);
   html += "<h2>Circumstances</h2>\n<div class=\"grid tables\">\n" + Circumstances(run);
   if (run.curves) html += Recording(*run.curves);
   return html + "</div>\n</main></body></html>\n";

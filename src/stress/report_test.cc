@@ -262,6 +262,23 @@ TEST_F(ReportTest, ARunAcrossHostsHasItsNameItsBillAndWhatEachCellDidOfIt) {
   EXPECT_THAT(Page(), ::testing::Not(HasSubstr("The bill")));
 }
 
+TEST_F(ReportTest, WhatHappenedStandsByTheClock) {
+  RunResult result;
+  result.exit_code = 2;
+  result.problems = {"cell-1 <cannot> go on"};
+  result.began_ms = 1'769'860'800'000;  // 12:00:00
+  result.timeline = {{1'769'860'861'500, 1'769'860'901'500, kStallEvent, "", "0 messages/s", true},
+                     {1'769'860'862'000, 0, kRestartEvent, "cell-<1>", "killed", true}};
+  Result(result);
+  ASSERT_TRUE(WriteReport({folder_, "", "gnuplot"}).ok());
+  EXPECT_THAT(Page(), HasSubstr("FAILED: cell-1 &lt;cannot&gt; go on"));
+  EXPECT_THAT(Page(), HasSubstr("Nothing was verified."));
+  EXPECT_THAT(Page(), HasSubstr("<td>61.5 s</td><td>12:01:01</td><td>40 s</td><td "
+                                "class=\"text\"></td><td class=\"text wrong\">0 messages/s</td>"));
+  EXPECT_THAT(Page(),
+              HasSubstr("<td>12:01:02</td><td></td><td class=\"text\">cell-&lt;1&gt;</td>"));
+}
+
 TEST_F(ReportTest, WithoutAResultThereIsNoReport) {
   const auto none = WriteReport({folder_, "", "gnuplot"});
   ASSERT_FALSE(none.ok());

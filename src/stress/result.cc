@@ -258,6 +258,35 @@ void ReadHosts(Reader& in, const Json& json, std::vector<RunHost>* hosts) {
   }
 }
 
+Json TimelineJson(const std::vector<TimelineEvent>& events) {
+  Json all = Json::array();
+  for (const TimelineEvent& e : events) {
+    all.push_back({{"at_ms", e.at_ms},
+                   {"until_ms", e.until_ms},
+                   {"kind", e.kind},
+                   {"who", e.who},
+                   {"what", e.what},
+                   {"bad", e.bad}});
+  }
+  return all;
+}
+
+void ReadTimeline(Reader& in, const Json& json, std::vector<TimelineEvent>* events) {
+  const auto all = json.find("timeline");
+  if (all == json.end()) return;
+  if (!all->is_array()) return in.Wrong("timeline");
+  for (const Json& one : *all) {
+    if (!one.is_object()) return in.Wrong("timeline");
+    TimelineEvent& e = events->emplace_back();
+    in.Get(one, "at_ms", &e.at_ms);
+    in.Get(one, "until_ms", &e.until_ms);
+    in.Get(one, "kind", &e.kind);
+    in.Get(one, "who", &e.who);
+    in.Get(one, "what", &e.what);
+    in.Get(one, "bad", &e.bad);
+  }
+}
+
 void ReadTexts(const Json& json, const char* name, std::vector<std::string>* texts) {
   const auto it = json.find(name);
   if (it == json.end() || !it->is_array()) return;
@@ -341,6 +370,8 @@ std::string ToJson(const RunResult& r) {
         {"steal_share", r.machine.steal_share}}},
       {"hosts", HostsJson(r.hosts)},
       {"warnings", r.warnings},
+      {"began_ms", r.began_ms},
+      {"timeline", TimelineJson(r.timeline)},
       {"exit_code", r.exit_code},
       {"cost", CostJson(r.cost)},
       {"problems", r.problems},
@@ -394,6 +425,8 @@ Result<RunResult, std::string> ResultFromJson(std::string_view text) {
   ReadCost(in, in.Object(json, "cost"), &r.cost);
   ReadHosts(in, json, &r.hosts);
   ReadTexts(json, "warnings", &r.warnings);
+  in.Get(json, "began_ms", &r.began_ms);
+  ReadTimeline(in, json, &r.timeline);
   ReadTexts(json, "problems", &r.problems);
   if (!in.error().empty()) return in.error();
   return r;

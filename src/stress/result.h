@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "stress/offer.h"
 #include "stress/steady.h"
+#include "stress/timeline.h"
 #include "stress/workload.h"
 
 namespace baiwan::stress {
@@ -158,6 +159,8 @@ struct RunResult {
   RunMachine machine;
   std::vector<RunHost> hosts;
   std::vector<std::string> warnings;  // of hosts, as they were told
+  std::int64_t began_ms = 0;          // wall clock, since 1970
+  std::vector<TimelineEvent> timeline;
   std::optional<RunCost> cost;
   // 0 verified, 1 mismatch, 2 usage or environment, 3 deadline, 4 verified but not as planned
   int exit_code = 0;
@@ -167,6 +170,8 @@ struct RunResult {
 };
 
 inline constexpr int kExitNotAsPlanned = 4;
+inline constexpr const char* kInterrupted =
+    "interrupted";  // first of the problems, with exit code 3
 
 // What the load clients came to, for a result that has its messages and its exit code: rate,
 // latency, whether the load was as planned; and what they found wrong, as problems.

@@ -55,6 +55,9 @@ TEST(RunResult, SurvivesItsJson) {
   RunResult r = Full();
   r.exit_code = 1;
   r.problems = {"user 5: message 3 is \"altered\"", "second"};
+  r.began_ms = 1'769'860'800'000;
+  r.timeline = {{1'769'860'801'000, 1'769'860'802'000, kStepEvent, "import", "", false},
+                {1'769'860'801'500, 0, kRestartEvent, "cell-1", "killed by \"9\"", true}};
   const auto back = ResultFromJson(ToJson(r));
   ASSERT_TRUE(back.ok()) << back.error();
   EXPECT_EQ(*back, r);
@@ -218,10 +221,25 @@ TEST(Summary, MistakesAreNamedWithTheirProblems) {
   EXPECT_THAT(SummaryTable(r), HasSubstr("WARNING"));
   r.exit_code = 2;
   r.problems = {"the disk is full"};
-  EXPECT_EQ(Verdict(r), "NOT RUN: the disk is full");
+  EXPECT_EQ(Verdict(r), "FAILED: the disk is full");
   EXPECT_THAT(SummaryTable(r), Not(HasSubstr("VERIFIED")));
   r.exit_code = 3;
   EXPECT_THAT(Verdict(r), HasSubstr("deadline"));
+}
+
+TEST(Summary, WhatHappenedThatShouldNotHasARowOfEachKind) {
+  RunResult r = Full();
+  EXPECT_THAT(SummaryTable(r), Not(HasSubstr("restarts")));
+  r.timeline = {{1000, 1400, kRestartEvent, "logic-0", "killed", true},
+                {2000, 4500, kRestartEvent, "cell-1", "killed", true},
+                {3000, 3100, kRestartEvent, "cell-1", "killed", true},
+                {4000, 44'000, kStallEvent, "", "0 messages/s for 40 s", true},
+                {4000, 44'000, kStepEvent, "run", "", false}};
+  EXPECT_THAT(SummaryTable(r), HasSubstr(" restarts    3: cell-1 2, logic-0; 2.5 s at most\n"));
+  EXPECT_THAT(SummaryTable(r), HasSubstr(" stalls      1: all; 40 s at most\n"));
+  r.exit_code = 3;
+  r.problems = {kInterrupted};
+  EXPECT_THAT(Verdict(r), HasSubstr("INTERRUPTED"));
 }
 
 TEST(RunResult, LatencyComesFromAHistogram) {

@@ -1,7 +1,9 @@
 // The table at the end of a stress test.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "monitor/board.h"
@@ -127,6 +129,38 @@ std::string Hosts(const RunResult& r) {
   return text + Row("WARNING", "some hosts were in trouble: the report lists when, and which");
 }
 
+// What happened that should not have, in a row for each kind: "7: cell-0 3, drive-1 2 …".
+std::string Happened(const RunResult& r) {
+  std::string text;
+  for (const auto& [kind, label] :
+       {std::pair{kRestartEvent, "restarts"}, {kHostEvent, "hosts"}, {kStallEvent, "stalls"}}) {
+    std::map<std::string, std::size_t> by_who;
+    std::size_t count = 0;
+    std::int64_t longest = 0;
+    for (const TimelineEvent& e : r.timeline) {
+      if (e.kind != kind || !e.bad) continue;
+      ++count;
+      ++by_who[e.who.empty() ? "all" : e.who];
+      longest = std::max(longest, e.until_ms - e.at_ms);
+    }
+    if (count == 0) continue;
+    std::vector<std::pair<std::string, std::size_t>> sorted(by_who.begin(), by_who.end());
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    constexpr std::size_t kNamed = 12;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(kNamed, sorted.size()); ++i) {
+      names += (i == 0 ? "" : ", ") + sorted[i].first;
+      if (sorted[i].second > 1) names += fmt::format(" {}", sorted[i].second);
+    }
+    if (sorted.size() > kNamed) names += fmt::format(" and {} more", sorted.size() - kNamed);
+    std::string row = fmt::format("{}: {}", count, names);
+    if (longest > 0) row += fmt::format("; {} at most", TimelineSpan(longest));
+    text += Rows(label, row);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string Verdict(const RunResult& r) {
@@ -150,9 +184,12 @@ std::string Verdict(const RunResult& r) {
     case kExitNotAsPlanned:
       return "VERIFIED, but the load was not as planned: what was measured is not valid";
     case 3:
+      if (!r.problems.empty() && r.problems.front() == kInterrupted) {
+        return "INTERRUPTED: nothing was verified";
+      }
       return "OUT OF TIME: the run was stopped at its deadline";
     default:
-      return "NOT RUN: " + (r.problems.empty() ? "see the logs" : r.problems.front());
+      return "FAILED: " + (r.problems.empty() ? "see the logs" : r.problems.front());
   }
 }
 
@@ -175,6 +212,7 @@ std::string SummaryTable(const RunResult& r) {
                fmt::format("{:.1f} %", r.machine.steal_share * 100));
   text += Hosts(r);
   text += Load(r);
+  text += Happened(r);
   if (r.machine.steal_share > monitor::kStealWarning) {
     text += Row("WARNING", "the host kept CPU from this machine: the rate means little");
   }

@@ -120,7 +120,7 @@ class Supervisor::Impl {
   void CheckLogs();
   void TellWaiters();
   void Emit(EventKind kind, const Child& child, std::string text, Nanos delay = 0,
-            const std::optional<Exit>& exit = std::nullopt);
+            const std::optional<Exit>& exit = std::nullopt, bool asked = false);
 
   const Options options_;
   Rng rng_;
@@ -266,7 +266,7 @@ void Supervisor::Impl::OnEnd(Child& child, const std::optional<Exit>& exit,
                       (child.spec.restart == Restart::kOnFailure && !success));
   child.state = stopped ? State::kStopped : State::kExited;
   if (again) PlanRestart(child, up_for);
-  Emit(EventKind::kExited, child, fmt::format("{} {}", child.spec.name, why), 0, exit);
+  Emit(EventKind::kExited, child, fmt::format("{} {}", child.spec.name, why), 0, exit, stopped);
   if (child.state == State::kWaiting) {
     const Nanos delay = child.restart_delay;
     Emit(EventKind::kRestarting, child,
@@ -363,10 +363,10 @@ void Supervisor::Impl::TellWaiters() {
 }
 
 void Supervisor::Impl::Emit(EventKind kind, const Child& child, std::string text, Nanos delay,
-                            const std::optional<Exit>& exit) {
+                            const std::optional<Exit>& exit, bool asked) {
   if (!options_.on_event) return;
   const pid_t pid = child.process ? child.process->pid() : 0;
-  options_.on_event({kind, child.spec.name, pid, delay, exit, std::move(text)});
+  options_.on_event({kind, child.spec.name, pid, delay, exit, asked, std::move(text)});
 }
 
 Child* Supervisor::Impl::Find(const std::string& name) {

@@ -59,6 +59,7 @@ struct Event {
   pid_t pid = 0;
   Nanos delay = 0;           // kRestarting: in how long
   std::optional<Exit> exit;  // kExited; nothing if it could not be started again
+  bool asked = false;        // kExited: it had been asked to stop
   std::string text;          // for people: "logic-0 killed by signal 9 (Killed)"
 };
 

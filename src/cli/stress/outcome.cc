@@ -10,7 +10,10 @@
 
 #include "base/file.h"
 #include "cli/revision.h"
+#include "cli/stress/folder.h"
 #include "monitor/totals.h"
+#include "stress/report.h"
+#include "stress/stalls.h"
 
 namespace baiwan::cli {
 namespace {
@@ -81,9 +84,28 @@ stress::RunResult WhatWasAsked(const StressOptions& options, const Outcome& outc
                options.drive.in_flight,
                options.rate};
   r.revision = Revision();
-  r.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(outcome.began));
+  r.began_ms = outcome.began_ms;
+  r.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                       fmt::gmtime(static_cast<std::time_t>(outcome.began_ms / 1000)));
   r.machine = MachineOf(outcome);
   return r;
+}
+
+stress::RunPhases PhasesOf(const StressPlan& plan, const Outcome& outcome) {
+  stress::RunPhases phases;
+  phases.generate = GenerateSeconds(plan);
+  phases.import = std::max(0.0, outcome.import_seconds - phases.generate);
+  phases.start = outcome.start_seconds;
+  phases.verify = outcome.verify_seconds;
+  return phases;
+}
+
+std::vector<stress::TimelineEvent> TimelineOf(const std::string& folder, const Outcome& outcome) {
+  stress::Timeline timeline;
+  for (const stress::TimelineEvent& event : outcome.happened) timeline.Add(event);
+  // Where there is no record, that is among the problems of a run that came so far.
+  stress::AddStalls(folder + "/" + stress::kSeriesFile, &timeline);
+  return timeline.Take();
 }
 
 stress::RunMessages MessagesOf(const verify::VerifyReport& report) {
@@ -122,13 +144,29 @@ stress::DriveResults ReadDriveResults(const StressPlan& plan, const std::string&
   return all;
 }
 
-stress::RunResult ResultOfFailure(const StressOptions& options, const Outcome& outcome,
+stress::RunResult ResultOfFailure(const StressOptions& options, const StressPlan& plan,
+                                  const std::string& folder, const Outcome& outcome,
                                   int exit_code) {
   stress::RunResult r = WhatWasAsked(options, outcome);
+  r.users = stress::TotalUsers(options.spec);
+  r.relations = stress::TotalRelations(options.spec);
+  r.messages.sent = stress::TotalMessages(options.spec);
+  for (const auto& [name, one] : outcome.load) {
+    r.messages.stored += one.stored;
+    r.messages.delivered += one.delivered;
+  }
+  r.messages.acknowledged = r.messages.delivered;  // load clients know what senders were told
+  r.phase_seconds = PhasesOf(plan, outcome);
+  r.exit_code = exit_code;
   r.problems = outcome.problems;
+  stress::TakeLoad(outcome.load, &r);
   r.offer.valid = false;
   r.offer.reason = "the run did not come to its end";
-  r.exit_code = exit_code;
+  r.latency_stored = r.latency_delivered = std::nullopt;
+  AddCosts(options, plan, outcome,
+           static_cast<double>(std::max<std::uint64_t>(r.messages.acknowledged, 1)), &r);
+  r.disk_bytes = BytesBelow(folder + "/stores");
+  r.timeline = TimelineOf(folder, outcome);
   return r;
 }
 
@@ -142,10 +180,7 @@ stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
   for (const verify::Mismatch& m : verified.listed) r.problems.push_back(m.what);
   for (const std::string& error : verified.errors) r.problems.push_back(error);
   r.problems.insert(r.problems.end(), outcome.problems.begin(), outcome.problems.end());
-  r.phase_seconds.generate = GenerateSeconds(plan);
-  r.phase_seconds.import = std::max(0.0, outcome.import_seconds - r.phase_seconds.generate);
-  r.phase_seconds.start = outcome.start_seconds;
-  r.phase_seconds.verify = outcome.verify_seconds;
+  r.phase_seconds = PhasesOf(plan, outcome);
   r.exit_code = verified.ExitCode();
   stress::TakeLoad(outcome.load, &r);
   const auto messages = static_cast<double>(std::max<std::uint64_t>(r.messages.acknowledged, 1));
@@ -157,6 +192,7 @@ stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
   } else {
     r.problems.push_back("how much was sent again is not known: " + totals.error());
   }
+  r.timeline = TimelineOf(folder, outcome);
   return r;
 }
 

@@ -5,7 +5,7 @@
 // among the result's problems.
 #pragma once
 
-#include <ctime>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,7 +19,7 @@
 namespace baiwan::cli {
 
 struct Outcome {
-  std::time_t began = 0;      // wall clock
+  std::int64_t began_ms = 0;  // wall clock
   double import_seconds = 0;  // generation included
   double start_seconds = 0;
   double verify_seconds = 0;
@@ -30,15 +30,17 @@ struct Outcome {
   verify::VerifyReport verified;
   stress::DriveResults load;  // by name of the load client
   std::vector<std::string> problems;
+  std::vector<stress::TimelineEvent> happened;  // steps and processes
 };
 
 // The load clients' results; `problems` gets what could not be read.
 stress::DriveResults ReadDriveResults(const StressPlan& plan, const std::string& folder,
                                       std::vector<std::string>* problems);
 
-// Of a run that did not come to its end: what it was asked to do, and what went wrong.
-stress::RunResult ResultOfFailure(const StressOptions& options, const Outcome& outcome,
-                                  int exit_code);
+// Of a run that did not come to its end: what it was asked to do, how far it came, as its load
+// clients know, and what went wrong. Nothing of it is verified.
+stress::RunResult ResultOfFailure(const StressOptions& options, const StressPlan& plan,
+                                  const std::string& folder, const Outcome& outcome, int exit_code);
 
 stress::RunResult ResultOf(const StressOptions& options, const StressPlan& plan,
                            const std::string& folder, const Outcome& outcome);

@@ -29,6 +29,8 @@ constexpr Nanos kShortBeat = 500 * kMillisecond;
 
 Nanos Now() { return SystemClock().Monotonic(); }
 
+std::int64_t Wall() { return static_cast<std::int64_t>(SystemClock().WallMillis()); }
+
 double SecondsSince(Nanos begin) { return static_cast<double>(Now() - begin) / kSecond; }
 
 std::uint64_t OwnCpuMicros() {
@@ -56,21 +58,52 @@ int StressRun::Run() {
   supervisor_ = std::make_unique<supervise::Supervisor>(supervise::Supervisor::Options{
       .on_event = [this](const supervise::Event& event) { OnEvent(event); }});
   exit_ = kUsage;
-  outcome_.began = std::time(nullptr);
-  const bool done = Prepare() && Import() && StartServers() && PlayUsers() == Wait::kYes && Stop();
+  outcome_.began_ms = Wall();
+  const bool done = Step("prepare", [this] { return Prepare(); }) &&
+                    Step("import", [this] { return Import(); }) &&
+                    Step("start", [this] { return StartServers(); }) &&
+                    Step("run", [this] { return PlayUsers() == Wait::kYes; }) &&
+                    Step("stop", [this] { return Stop(); });
   return done ? Verify() : GiveUp();
 }
 
-// What is known of a run that did not come to its end stands in its folder as well.
+template <class Work>
+bool StressRun::Step(const char* name, Work work) {
+  stress::TimelineEvent event{Wall(), 0, stress::kStepEvent, name, "", false};
+  const bool good = work();
+  event.until_ms = Wall();
+  event.bad = !good;
+  if (!good) event.what = "failed";
+  outcome_.happened.push_back(std::move(event));
+  return good;
+}
+
+// A run that did not come to its end leaves a report as well: what it was to do, how far it came,
+// and what happened.
 int StressRun::GiveUp() {
+  const std::int64_t ended = Wall();
   if (folder_ == nullptr) return exit_;
-  supervisor_->StopAll(kStopWithin);
-  const std::string json = stress::ToJson(ResultOfFailure(options_, outcome_, exit_));
-  if (const auto wrong = ReplaceFile(folder_->path() + "/" + stress::kResultFile, json)) {
-    cli::Fail(*wrong);
+  if (!outcome_.problems.empty()) {
+    outcome_.happened.push_back({ended, 0, stress::kEndEvent, "", outcome_.problems.front(), true});
   }
-  if (options_.json) Print(json + "\n");
+  supervisor_->StopAll(kStopWithin);
+  outcome_.children = supervisor_->Snapshot();
+  std::vector<std::string> not_there;  // of load clients that had not begun
+  outcome_.load = ReadDriveResults(plan_, folder_->path(), &not_there);
+  TakeWhatHappened();
+  Report(ResultOfFailure(options_, plan_, folder_->path(), outcome_, exit_));
   return exit_;
+}
+
+void StressRun::TakeWhatHappened() {
+  stress::Timeline timeline;
+  {
+    const std::lock_guard lock(mutex_);
+    processes_.AddTo(&timeline);
+  }
+  for (stress::TimelineEvent& event : timeline.Take()) {
+    outcome_.happened.push_back(std::move(event));
+  }
 }
 
 // ---------------------------------------------------------------- phases
@@ -231,22 +264,26 @@ int StressRun::Verify() {
     std::fprintf(stderr, "\rverifying: %3.0f %%",
                  100 * static_cast<double>(done) / static_cast<double>(total));
   };
-  outcome_.verified = verify::VerifyStores(options);
+  Step("verify", [&] {
+    outcome_.verified = verify::VerifyStores(options);
+    return outcome_.verified.ExitCode() == 0;
+  });
   if (terminal) std::fputs("\r\033[K", stderr);
   outcome_.verify_seconds = SecondsSince(begin);
   Say(fmt::format("verified every message in {:.1f} s", outcome_.verify_seconds));
   outcome_.load = ReadDriveResults(plan_, folder_->path(), &outcome_.problems);
-  stress::DriveResult all;
-  for (const auto& [name, one] : outcome_.load) all.Merge(one);
-  if (const auto wrong = ReplaceFile(folder_->path() + "/load.json", all.ToJson())) {
-    Fail(*wrong);
-  }
+  TakeWhatHappened();
   const stress::RunResult result = ResultOf(options_, plan_, folder_->path(), outcome_);
   Report(result);
   return result.exit_code;
 }
 
 void StressRun::Report(const stress::RunResult& result) {
+  stress::DriveResult all;
+  for (const auto& [name, one] : outcome_.load) all.Merge(one);
+  if (const auto wrong = ReplaceFile(folder_->path() + "/load.json", all.ToJson())) {
+    Fail(*wrong);
+  }
   const std::string json = stress::ToJson(result);
   if (const auto wrong = ReplaceFile(folder_->path() + "/" + stress::kResultFile, json)) {
     Fail(*wrong);
@@ -259,7 +296,9 @@ void StressRun::Report(const stress::RunResult& result) {
       Say("report: " + report->path);
     }
   }
-  Print(options_.json ? json + "\n" : "\n" + stress::SummaryTable(result));
+  // Where nobody has played there is nothing to count.
+  if (options_.json) Print(json + "\n");
+  if (!options_.json && !outcome_.load.empty()) Print("\n" + stress::SummaryTable(result));
 }
 
 // ---------------------------------------------------------------- children
@@ -271,7 +310,7 @@ StressRun::Wait StressRun::Until(const Done& done, Nanos within) {
     runtime_->loop().RunOnce(kLook);
     if (signals_.Wait(0) != 0) {
       Say("stopping everything");
-      outcome_.problems.push_back("interrupted");
+      outcome_.problems.emplace_back(stress::kInterrupted);
       exit_ = kDeadline;
       return Wait::kStopped;
     }
@@ -303,6 +342,10 @@ void StressRun::TellBoard() {
 
 void StressRun::OnEvent(const supervise::Event& event) {
   using supervise::EventKind;
+  {
+    const std::lock_guard lock(mutex_);
+    processes_.Take(supervise::Kept(event, Wall()));
+  }
   if (event.kind == EventKind::kExited && event.exit && !event.exit->by_signal) {
     // A usage or environment error stays what it is, however often one tries.
     const std::lock_guard lock(mutex_);

@@ -19,6 +19,7 @@
 #include "monitor/board_feed.h"
 #include "monitor/board_screen.h"
 #include "registry/client.h"
+#include "stress/process_timeline.h"
 #include "supervise/stop_signals.h"
 #include "supervise/supervisor.h"
 
@@ -36,6 +37,9 @@ class StressRun {
  private:
   enum class Wait { kYes, kFailed, kStopped, kTooLate };
 
+  // One of the following, told in the timeline.
+  template <class Work>
+  bool Step(const char* name, Work work);
   bool Prepare();
   bool Import();
   bool StartServers();
@@ -43,6 +47,7 @@ class StressRun {
   bool Stop();
   int Verify();
   int GiveUp();
+  void TakeWhatHappened();
   void Report(const stress::RunResult& result);
 
   bool Write(const PlannedProcess& process);
@@ -71,8 +76,9 @@ class StressRun {
   monitor::BoardScreen screen_{stderr};
   std::unique_ptr<supervise::Supervisor> supervisor_;
   std::mutex mutex_;
-  std::string broken_;              // the child that cannot go on, under mutex_
-  std::vector<std::string> ended_;  // load clients that the board does not know of, likewise
+  std::string broken_;                 // the child that cannot go on, under mutex_
+  std::vector<std::string> ended_;     // load clients that the board does not know of, likewise
+  stress::ProcessTimeline processes_;  // likewise
   int exit_ = 0;
   Outcome outcome_;
   Nanos began_ = 0;

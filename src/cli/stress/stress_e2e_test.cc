@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/file.h"
 #include "cli/testing/program.h"
 
 namespace baiwan::cli {
@@ -147,6 +149,15 @@ TEST_F(StressTest, RunningOutOfLocalPortsIsNamed) {
   EXPECT_THAT(Result().dump(), HasSubstr("EADDRNOTAVAIL"));
 }
 
+// The one event of a timeline that is of this kind and of this step or process.
+json EventOf(const json& result, const std::string& kind, const std::string& who) {
+  json found;
+  for (const json& event : result["timeline"]) {
+    if (event["kind"] == kind && event["who"] == who) found = event;
+  }
+  return found;
+}
+
 // Kills what `pattern` names, once it is there, and waits until the supervisor has it back.
 void KillAndAwait(const Program& run, const std::string& pattern) {
   const pid_t victim = WaitForChild(run, pattern, 60 * kSecond);
@@ -186,6 +197,14 @@ TEST_F(StressTest, KillingEachKindOfProcessAndThenAllOfThemLosesNothing) {
   const json result = Result();
   EXPECT_EQ(result["messages"]["verified"], 3'750'000);
   EXPECT_LT(result["resent_share"], 0.02);
+  // Each by its name, until it served again.
+  for (const char* name :
+       {"gateway-0", "logic-1", "relay-2", "registry", "monitor", "drive-0", "logic-0"}) {
+    const json killed = EventOf(result, "restart", name);
+    ASSERT_FALSE(killed.is_null()) << name << result["timeline"].dump();
+    EXPECT_THAT(killed["what"], HasSubstr("killed by signal 9")) << name;
+    EXPECT_GT(killed["until_ms"], killed["at_ms"]) << name;
+  }
 }
 
 TEST_F(StressTest, KillingProcessesOfSeveralCellsLosesNothing) {
@@ -310,12 +329,40 @@ TEST_F(StressTest, ADiskThatIsTooSmallIsFoundOutBefore) {
   ::umount(disk.c_str());
 }
 
-TEST_F(StressTest, ARunThatTakesTooLongEndsWithItsOwnExitCode) {
-  Program run(folder_.path(), Small({"--rounds", "1000", "--deadline", "1s"}));
+TEST_F(StressTest, ARunThatTakesTooLongEndsWithItsOwnExitCodeAndAReport) {
+  std::vector<std::string> arguments = Small({"--rounds", "1000", "--deadline", "1s"});
+  arguments.erase(std::find(arguments.begin(), arguments.end(), "--no-report"));
+  Program run(folder_.path(), arguments);
   EXPECT_EQ(run.Wait(kLong), 3) << run.output();
-  EXPECT_EQ(Result()["exit_code"], 3);
-  EXPECT_EQ(Result()["load"]["valid"], false);
-  EXPECT_FALSE(Result()["problems"].empty());
+  const json result = Result();
+  EXPECT_EQ(result["exit_code"], 3);
+  EXPECT_EQ(result["load"]["valid"], false);
+  EXPECT_FALSE(result["problems"].empty());
+  EXPECT_EQ(result["messages"]["sent"], 15'000'000);
+  EXPECT_EQ(result["messages"]["verified"], 0);
+  for (const char* step : {"prepare", "import", "start"}) {
+    EXPECT_EQ(EventOf(result, "step", step)["bad"], false) << step;
+  }
+  EXPECT_EQ(EventOf(result, "step", "run")["bad"], true);
+  EXPECT_THAT(EventOf(result, "end", "")["what"], HasSubstr("not done after 1s"));
+  const auto page = ReadFile(runs_ + "/latest/report.html");
+  ASSERT_TRUE(page.ok()) << page.error();
+  EXPECT_THAT(*page, HasSubstr("OUT OF TIME"));
+  EXPECT_THAT(*page, HasSubstr("What happened"));
+  EXPECT_THAT(run.output(), HasSubstr("report.html"));
+}
+
+TEST_F(StressTest, AProcessThatCannotStartLeavesAReportToo) {
+  std::vector<std::string> arguments = Small({"--set", "gateway.http=192.0.2.1:9500"});
+  arguments.erase(std::find(arguments.begin(), arguments.end(), "--no-report"));
+  Program run(folder_.path(), arguments);
+  EXPECT_EQ(run.Wait(kLong), 2) << run.output();
+  const json result = Result();
+  ASSERT_FALSE(result.is_discarded()) << run.output();
+  EXPECT_EQ(EventOf(result, "step", "start")["bad"], true) << result.dump();
+  EXPECT_TRUE(EventOf(result, "step", "run").is_null());
+  EXPECT_THAT(result["problems"].dump(), HasSubstr("192.0.2.1"));
+  EXPECT_TRUE(std::filesystem::exists(runs_ + "/latest/report.html"));
 }
 
 }  // namespace
