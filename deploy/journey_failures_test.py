@@ -71,6 +71,32 @@ class HostsFailTest(FailuresCase):
         said = f"{before}{said}{err}"
         self.assert_verified(journey, operator.returncode, out, said, 3 * 400 * 30 * 5 * ROUNDS)
 
+    def test_a_worker_that_is_cut_off_for_a_minute_plays_on_and_the_report_says_so(self):
+        journey = self.journey("m")
+        operator = self.begin(journey, "--hosts", "2", "--users-per-host", "300", "--rounds", "20")
+        until(lambda: journey.reached("run"), BEGIN_S, "users play")
+        # The run lasts as long as this one does not go on.
+        halted = self.load_clients(journey, "worker-001")
+        journey.inside("worker-001", "kill", "-STOP", *halted)
+        self.load_clients(journey, "worker-000")
+        router = ["nsenter", f"--net=/run/netns/bw.{journey.name}._router", "nft"]
+        cut = (
+            "table inet cut {\n chain c {\n  type filter hook forward priority -10\n"
+            "  ip saddr 10.0.1.11 ip daddr 10.0.2.20 drop\n  ip saddr 10.0.2.20 ip daddr 10.0.1.11 drop\n }\n}\n"
+        )
+        subprocess.run([*router, "-f", "-"], input=cut, text=True, check=True, timeout=10)
+        said = self.said(operator, "worker-000: cut off during run", 60)
+        time.sleep(55)  # longer than three attempts took
+        subprocess.run([*router, "delete table inet cut"], check=True, timeout=10)
+        said += self.said(operator, "; reached again", 90)
+        journey.inside("worker-001", "kill", "-CONT", *halted)
+        out, err = operator.communicate(timeout=JOURNEY_S)
+        self.assert_verified(journey, operator.returncode, out, said + err, 2 * 300 * 30 * 5 * 20)
+        (event,) = (e for e in journey.result()["timeline"] if e["kind"] == "host")
+        self.assertEqual(event["who"], "worker-000")
+        self.assertGreater(event["until_ms"] - event["at_ms"], 50_000)
+        self.assertIn("; reached again", event["what"])
+
     def test_a_slow_host_is_named_and_waited_for(self):
         journey = self.journey("h")
         operator = self.begin(
@@ -110,6 +136,11 @@ class HostsFailTest(FailuresCase):
         self.assert_verified(journey, operator.returncode, out, err, 2 * 150 * 30 * 5 * 60)
         self.assertIn("worker-001: import failed (attempt 1 of 3)", err)
         self.assertIn("worker-000: up failed (attempt 1 of 3): the host is ended", err)
+        happened = journey.result()["timeline"]
+        lost = [e for e in happened if e["kind"] == "host" and "lost: the host is ended; made again" in e["what"]]
+        self.assertEqual([e["who"] for e in lost], ["worker-001", "worker-000"], happened)
+        steps = [e["who"] for e in happened if e["kind"] == "step"]
+        self.assertEqual(steps[:3], ["plan", "package", "up"], happened)
 
 
 class ControllerFailsTest(FailuresCase):
@@ -175,6 +206,9 @@ class ControllerFailsTest(FailuresCase):
         self.assertEqual(code, 2, f"{out}{err}")
         self.assertIn("the deadline passed during run", err)
         self.assertEqual(fleet_case.trace_of(journey.name), [])
+        result = journey.result()  # made by the operator: nobody else was left to
+        self.assertIn("the deadline passed during run", result["problems"][0])
+        self.assertTrue((journey.folder / "report" / "report.html").is_file())
 
     def test_a_controller_that_stays_away_is_started_again_by_who_follows(self):
         journey = self.journey("l")

@@ -202,6 +202,14 @@ class JourneyTest(JourneyCase):
         journey = self.journey("c")
         code, out, err = journey.test("--hosts", "2", "--users-per-host", "50", "--until", "up")
         self.assertEqual(code, 0, f"{out}{err}")
+        began = time.monotonic()
+        code, out, err = journey.call("attach", journey.name)
+        self.assertEqual(code, 2, f"{out}{err}")
+        self.assertIn("not yet the control host's", err)
+        self.assertLess(time.monotonic() - began, 60)
+        code, out, err = journey.call("list", "--json")
+        (listed,) = json.loads(out)
+        self.assertEqual((listed["run"], listed["state"], len(listed["hosts_left"])), (journey.name, "at deploy", 3))
         for step in STEPS[3:-1]:
             if step == "import":  # an operator who was cut off before the controller was started again
                 journey.inside("control", "sh", "-c", "echo import > /var/lib/baiwan/fleet/until")

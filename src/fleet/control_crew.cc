@@ -61,6 +61,9 @@ class EngineActivity : public Activity {
     }
     if (what == "failed") {
       report.failure = Failure{Text(event, "why"), Text(event, "command"), Text(event, "log_tail")};
+      const std::string cut = Text(event, "cut");
+      report.failure->cut = !cut.empty();
+      report.failure->reached = cut == "lost";
     }
     left_.erase(at);
     reports->push_back(std::move(report));

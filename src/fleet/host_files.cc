@@ -231,12 +231,14 @@ class Maker {
     if (place == 0) host_.folders.emplace_back("ledgers");
   }
 
-  std::string HostToml(const std::vector<Child>& children, const char* usage) const {
+  std::string HostToml(const std::vector<Child>& children, const std::string& part) const {
     Nanos longest = 0;
     for (const Child& child : children) longest = std::max(longest, child.stop_deadline);
     // Stages stop one after the other.
-    std::string text = fmt::format("stop_within = {}\nusage = {}\n",
-                                   Quoted(FormatDuration(2 * longest)), Quoted(Path(usage)));
+    std::string text = fmt::format("stop_within = {}\nusage = {}\nevents = {}\n",
+                                   Quoted(FormatDuration(2 * longest)),
+                                   Quoted(Path(fmt::format("results/usage-{}.json", part))),
+                                   Quoted(Path(fmt::format("results/events-{}.jsonl", part))));
     for (const Child& child : children) {
       text += fmt::format(
           "\n[[child]]\nname = {}\ncommand = {}\nlog = {}\nrestart = {}\nstop_deadline = {}\n"
@@ -249,10 +251,10 @@ class Maker {
   }
 
   HostFiles Finish() {
-    host_.files["host.toml"] = HostToml(servers_, "results/usage-servers.json");
+    host_.files["host.toml"] = HostToml(servers_, "servers");
     host_.serve = {paths_.program, "supervise", "--config", Path("host.toml")};
     if (!loads_.empty()) {
-      host_.files["load.toml"] = HostToml(loads_, "results/usage-load.json");
+      host_.files["load.toml"] = HostToml(loads_, "load");
       host_.load = {paths_.program, "supervise", "--config", Path("load.toml")};
     }
     return std::move(host_);

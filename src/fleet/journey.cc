@@ -10,6 +10,11 @@ namespace baiwan::fleet {
 namespace {
 
 constexpr std::int64_t kLongestPauseMs = 60'000;
+constexpr std::int64_t kPauseOfCutMs = 5000;  // at most
+// A way to a host that has held for so long is one: it fails within 10 s, or is found dead after 15
+// s.
+constexpr std::int64_t kHoldsMs = 30'000;
+constexpr std::int64_t kFoundDeadMs = 15'000;
 
 Step StepAt(std::size_t i) { return static_cast<Step>(i); }
 
@@ -28,7 +33,7 @@ Task* FindTask(Journey* journey, Step step, std::string_view host) {
 
 bool Begun(const Journey& journey, Step step, std::string_view host) {
   const Task* task = journey.Find(step, host);
-  return task != nullptr && task->attempts + task->interruptions > 0;
+  return task != nullptr && task->attempts + task->interruptions + task->cuts > 0;
 }
 
 // Whether `up` may have made anything, on any host: a provider's `down` goes by the run's name, so
@@ -58,8 +63,8 @@ bool HasWork(const Journey& journey, Step step, std::string_view host) {
       return Begun(journey, Step::kStart, host) || Begun(journey, Step::kRun, host);
     case Step::kCollect:
       return Begun(journey, Step::kDeploy, host);
-    case Step::kReport:  // a mismatch is what a report is read for
-      return Begun(journey, Step::kVerify, host);
+    case Step::kReport:  // what went wrong is what a report is read for
+      return Begun(journey, Step::kDeploy, host);
     case Step::kDown:
       return HasHosts(journey, host);
     default:
@@ -69,6 +74,7 @@ bool HasWork(const Journey& journey, Step step, std::string_view host) {
 
 std::int64_t RetryAt(const Journey& journey, const Task& task) {
   std::int64_t pause = journey.retry_after_ms;
+  if (task.failure.cut) return task.ended_ms + std::min(pause, kPauseOfCutMs);
   for (std::uint32_t i = 1; i < task.attempts && pause < kLongestPauseMs; ++i) pause *= 2;
   return task.ended_ms + std::min(pause, kLongestPauseMs);
 }
@@ -87,6 +93,75 @@ void LeaveOut(Journey* journey, const std::string& why, std::int64_t now_ms, Fn 
       if (task.state == State::kNotBegun) task.state = State::kSkipped;
       task.failure.final |= task.state == State::kFailed;  // with its own reason
     }
+  }
+}
+
+void Tell(Journey* journey, stress::TimelineEvent event) {
+  if (journey->events.size() >= kMaxEvents) return;
+  if (journey->events.size() + 1 == kMaxEvents) event.what = "there is more than is told here";
+  journey->events.push_back(std::move(event));
+}
+
+// What was said of the host last, and has not ended.
+stress::TimelineEvent* Open(Journey* journey, std::string_view host) {
+  for (auto at = journey->events.rbegin(); at != journey->events.rend(); ++at) {
+    if (at->kind == stress::kHostEvent && at->who == host && at->until_ms == 0) return &*at;
+  }
+  return nullptr;
+}
+
+void IsCut(Journey* journey, Task* task, Step step, Failure failure, std::int64_t now_ms) {
+  const bool again = task->cut_ms > 0 && !failure.reached;
+  if (!again) {
+    if (stress::TimelineEvent* before = Open(journey, task->host))
+      before->until_ms = task->tried_ms;
+    task->cut_ms =
+        failure.reached ? std::max(task->tried_ms, now_ms - kFoundDeadMs) : task->tried_ms;
+    Tell(journey, {task->cut_ms, 0, stress::kHostEvent, task->host,
+                   fmt::format("cut off during {}: {}", NameOf(step), failure.why), true});
+  }
+  if (now_ms - task->cut_ms >= journey->cut_limit_ms) {
+    failure.why =
+        fmt::format("out of reach for {} s, and limits.cut is {} s: {}",
+                    (now_ms - task->cut_ms) / 1000, journey->cut_limit_ms / 1000, failure.why);
+    failure.final = true;
+  } else {
+    --task->attempts;
+    ++task->cuts;
+  }
+  task->state = State::kFailed;
+  task->ended_ms = now_ms;
+  task->failure = std::move(failure);
+}
+
+void IsReached(Journey* journey, Task* task) {
+  if (stress::TimelineEvent* cut = Open(journey, task->host)) {
+    cut->until_ms = task->tried_ms;
+    cut->what += "; reached again";
+  }
+  task->cut_ms = 0;
+}
+
+void SeeWhoIsReached(Journey* journey, std::int64_t now_ms) {
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    if (StepAt(i) == Step::kUp) continue;
+    for (Task& task : journey->steps[i]) {
+      const bool holds = task.state == State::kUnderWay && now_ms - task.tried_ms >= kHoldsMs;
+      if (task.cut_ms > 0 && holds) IsReached(journey, &task);
+    }
+  }
+}
+
+void KeepBackLimit(Journey* journey, std::int64_t now_ms) {
+  for (Task& task : journey->of(Step::kUp)) {
+    if (task.cut_ms == 0 || task.state == State::kDone || task.failure.final) continue;
+    if (now_ms - task.cut_ms < journey->back_limit_ms) continue;
+    task.state = State::kFailed;
+    task.ended_ms = now_ms;
+    task.attempts = std::max<std::uint32_t>(task.attempts, 1);
+    task.failure.why = fmt::format("not back {} s after it was lost, and limits.host_back is {} s",
+                                   (now_ms - task.cut_ms) / 1000, journey->back_limit_ms / 1000);
+    task.failure.final = true;
   }
 }
 
@@ -168,6 +243,8 @@ Journey NewJourney(std::string run, const std::vector<std::string>& workers, std
 }
 
 Action Next(Journey* journey, std::int64_t now_ms) {
+  SeeWhoIsReached(journey, now_ms);
+  KeepBackLimit(journey, now_ms);
   GiveUpIfAHostFailedForGood(journey, now_ms);
   KeepDeadline(journey, now_ms);
   const auto step = CurrentStep(*journey);
@@ -191,8 +268,9 @@ bool Begin(Journey* journey, Step step, std::string_view host, std::int64_t now_
   if (task == nullptr || CurrentStep(*journey) != step) return false;
   const bool again = task->state == State::kFailed && !ForGood(*journey, *task);
   if (task->state != State::kNotBegun && !again) return false;
-  if (task->attempts + task->interruptions == 0) task->began_ms = now_ms;
+  if (task->attempts + task->interruptions + task->cuts == 0) task->began_ms = now_ms;
   ++task->attempts;
+  task->tried_ms = now_ms;
   task->state = State::kUnderWay;
   task->ended_ms = 0;
   return true;
@@ -203,6 +281,14 @@ bool Done(Journey* journey, Step step, std::string_view host, std::int64_t now_m
   if (task == nullptr || task->state != State::kUnderWay) return false;
   task->state = State::kDone;
   task->ended_ms = now_ms;
+  if (task->cut_ms > 0 && step == Step::kUp) {
+    if (stress::TimelineEvent* lost = Open(journey, host)) {
+      lost->until_ms = now_ms;
+      lost->what += "; made again";
+    }
+    task->cut_ms = 0;
+  }
+  if (task->cut_ms > 0) IsReached(journey, task);
   return true;
 }
 
@@ -213,16 +299,32 @@ bool Fail(Journey* journey, Step step, std::string_view host, Failure failure,
   if (failure.log_tail.size() > kMaxLogTail) {
     failure.log_tail.erase(0, failure.log_tail.size() - kMaxLogTail);
   }
+  // What cleans up does not wait: it is tried as often as anything else.
+  if (failure.cut && !failure.final && journey->gave_up.empty()) {
+    IsCut(journey, task, step, std::move(failure), now_ms);
+    return true;
+  }
+  if (task->cut_ms > 0 && step != Step::kUp) IsReached(journey, task);
   task->state = State::kFailed;
   task->ended_ms = now_ms;
   task->failure = std::move(failure);
+  Tell(journey, {now_ms, now_ms, stress::kHostEvent, task->host,
+                 fmt::format("{} failed (attempt {} of {}): {}", NameOf(step), task->attempts,
+                             journey->max_attempts, task->failure.why),
+                 true});
   return true;
 }
 
-void Interrupted(Journey* journey, std::int64_t now_ms) {
-  for (auto& tasks : journey->steps) {
-    for (Task& task : tasks) {
+void Interrupted(Journey* journey, std::int64_t now_ms, bool tell) {
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    for (Task& task : journey->steps[i]) {
+      // Since when a host was out of reach says nothing of the time in which nobody looked.
+      if (StepAt(i) != Step::kUp) task.cut_ms = 0;
       if (task.state != State::kUnderWay) continue;
+      if (std::exchange(tell, false)) {
+        Tell(journey, {now_ms, now_ms, stress::kHostEvent, "controller",
+                       fmt::format("began again during {}", NameOf(StepAt(i))), true});
+      }
       --task.attempts;
       ++task.interruptions;
       task.state = State::kNotBegun;
@@ -245,6 +347,12 @@ bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std
     return false;
   }
   const bool played = Settled(*journey, Step::kRun);
+  std::string lost = fmt::format("lost: {}{}", why, disk_kept ? "" : ", with its disk");
+  if (stress::TimelineEvent* cut = Open(journey, host)) {
+    cut->what = std::move(lost);  // that is why it could not be reached
+  } else {
+    Tell(journey, {now_ms, 0, stress::kHostEvent, std::string(host), std::move(lost), true});
+  }
   if (!disk_kept && Begun(*journey, Step::kImport, host)) {
     if (played) return false;
     GiveUp(journey, fmt::format("{} was lost with its store: {}", host, why), now_ms);
@@ -257,8 +365,13 @@ bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std
     // What it has come to is on its disk, but for what runs there.
     const bool undone = step == Step::kUp || (step == Step::kDeploy && !disk_kept) ||
                         (step == Step::kStart && !played);
-    const bool again = task->state == State::kUnderWay || (task->state == State::kDone && undone);
+    const bool cut =
+        task->state == State::kFailed && task->failure.cut && !ForGood(*journey, *task);
+    const bool again =
+        cut || task->state == State::kUnderWay || (task->state == State::kDone && undone);
     if (!again) continue;
+    task->cut_ms = step == Step::kUp ? now_ms : 0;
+    if (cut) ++task->attempts;
     // As if it had failed now, so that attempts and pauses count.
     task->state = State::kFailed;
     task->ended_ms = now_ms;
@@ -270,6 +383,7 @@ bool HostLost(Journey* journey, std::string_view host, bool disk_kept, const std
 void GiveUp(Journey* journey, const std::string& why, std::int64_t now_ms) {
   if (!journey->gave_up.empty()) return;
   journey->gave_up = why;
+  Tell(journey, {now_ms, 0, stress::kEndEvent, "", why, true});
   LeaveOut(journey, "ended, because the journey was given up", now_ms,
            [journey](Step step, const Task& task) {
              return !CleansUp(step) || !HasWork(*journey, step, task.host);

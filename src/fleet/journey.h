@@ -12,8 +12,8 @@
 //
 // The rules: a step begins when the one before it is settled on all hosts. What failed is tried
 // again, after a pause that doubles, `max_attempts` times; then the journey gives up, names the
-// host, stops, collects and reports where that was begun, and destroys what `up` has begun; but not
-// where `up` was refused at once: what has the run's name then is somebody else's. Past the
+// host, stops, collects and reports where anything was deployed, and destroys what `up` has begun;
+// but not where `up` was refused at once: what has the run's name then is somebody else's. Past the
 // deadline it only destroys. What is done is never done again; what was under way when the
 // controller died is, so each step must stand being repeated.
 //
@@ -30,6 +30,7 @@
 
 #include "base/result.h"
 #include "fleet/notice.h"
+#include "stress/timeline.h"
 
 namespace baiwan::fleet {
 
@@ -62,6 +63,10 @@ struct Failure {
   std::string log_tail;  // its last lines
   bool final = false;    // trying again would not help: a mismatch, say
   bool refused = false;  // at once, so that this attempt has changed nothing
+  // The way to the host was lost, which is not the end of what runs there: not counted as an
+  // attempt.
+  bool cut = false;
+  bool reached = false;  // cut: it had been there in between
 
   bool operator==(const Failure&) const = default;
 };
@@ -72,15 +77,19 @@ struct Task {
   State state = State::kNotBegun;
   std::uint32_t attempts = 0;       // begun, those cut short by the controller's end not counted
   std::uint32_t interruptions = 0;  // by that
+  std::uint32_t cuts = 0;           // attempts that ended with the way to the host; not counted
   std::int64_t began_ms = 0;        // wall clock; of the first attempt
+  std::int64_t tried_ms = 0;        // of the last one
   std::int64_t ended_ms = 0;
-  Failure failure;  // the last one, also if it went well in the end
+  std::int64_t cut_ms = 0;  // since when the host cannot be reached (of `up`: is lost); 0: it can
+  Failure failure;          // the last one, also if it went well in the end
 
   bool operator==(const Task&) const = default;
 };
 
 inline constexpr std::uint32_t kMaxInterruptions = 20;  // of one task; then it counts as failed
 inline constexpr std::size_t kMaxLogTail = 4096;        // bytes kept of a failure's log
+inline constexpr std::size_t kMaxEvents = 500;          // of a journey
 
 struct Journey {
   std::string run;
@@ -88,8 +97,14 @@ struct Journey {
   std::int64_t retry_after_ms = 2000;  // before the second attempt; doubles, up to a minute
   std::int64_t began_ms = 0;
   std::int64_t deadline_ms = 0;  // 0: none
-  std::string gave_up;           // why; empty: it has not
-  std::vector<Notice> notices;   // of its hosts, in the order in which they were told
+  // How long a host may be out of reach, and how long one may take to be back that was lost with
+  // its disk kept, before the journey gives up.
+  std::int64_t cut_limit_ms = 300'000;
+  std::int64_t back_limit_ms = 600'000;
+  std::string gave_up;          // why; empty: it has not
+  std::vector<Notice> notices;  // of its hosts, in the order in which they were told
+  // What went wrong on the way, and what became of it; steps and notices have their own.
+  std::vector<stress::TimelineEvent> events;
   std::array<std::vector<Task>, kSteps> steps;
 
   std::vector<Task>& of(Step step) { return steps[static_cast<std::size_t>(step)]; }
@@ -118,7 +133,8 @@ bool Begin(Journey* journey, Step step, std::string_view host, std::int64_t now_
 bool Done(Journey* journey, Step step, std::string_view host, std::int64_t now_ms);
 bool Fail(Journey* journey, Step step, std::string_view host, Failure failure, std::int64_t now_ms);
 // By whoever takes over from a controller that died: what was under way is to be done again.
-void Interrupted(Journey* journey, std::int64_t now_ms);
+// `tell`: that is worth an event, if anything was.
+void Interrupted(Journey* journey, std::int64_t now_ms, bool tell = false);
 // A host went away after `up`, and before what it has is collected. With its disk it is brought up
 // again, within its attempts, and started again until all users have played; without, only what
 // comes before `import` can be repeated, and later the journey gives up, since messages are lost.

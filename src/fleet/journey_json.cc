@@ -15,13 +15,14 @@ constexpr int kVersion = 1;
 json ToJson(const Task& task) {
   json out = {{"host", task.host},         {"state", NameOf(task.state)},
               {"attempts", task.attempts}, {"interruptions", task.interruptions},
-              {"began_ms", task.began_ms}, {"ended_ms", task.ended_ms}};
+              {"began_ms", task.began_ms}, {"ended_ms", task.ended_ms},
+              {"cuts", task.cuts},         {"tried_ms", task.tried_ms},
+              {"cut_ms", task.cut_ms}};
   if (task.failure != Failure{}) {
-    out["failure"] = {{"why", task.failure.why},
-                      {"command", task.failure.command},
-                      {"log_tail", task.failure.log_tail},
-                      {"final", task.failure.final},
-                      {"refused", task.failure.refused}};
+    out["failure"] = {{"why", task.failure.why},           {"command", task.failure.command},
+                      {"log_tail", task.failure.log_tail}, {"final", task.failure.final},
+                      {"refused", task.failure.refused},   {"cut", task.failure.cut},
+                      {"reached", task.failure.reached}};
   }
   return out;
 }
@@ -43,11 +44,17 @@ Task TaskFrom(const json& in) {
   task.interruptions = in.at("interruptions").get<std::uint32_t>();
   task.began_ms = in.at("began_ms").get<std::int64_t>();
   task.ended_ms = in.at("ended_ms").get<std::int64_t>();
+  task.cuts = in.value("cuts", task.cuts);
+  task.tried_ms = in.value("tried_ms", task.tried_ms);
+  task.cut_ms = in.value("cut_ms", task.cut_ms);
   if (const auto failure = in.find("failure"); failure != in.end()) {
     task.failure = {failure->at("why").get<std::string>(),
                     failure->at("command").get<std::string>(),
-                    failure->at("log_tail").get<std::string>(), failure->at("final").get<bool>(),
-                    failure->value("refused", false)};
+                    failure->at("log_tail").get<std::string>(),
+                    failure->at("final").get<bool>(),
+                    failure->value("refused", false),
+                    failure->value("cut", false),
+                    failure->value("reached", false)};
   }
   return task;
 }
@@ -68,6 +75,22 @@ Notice NoticeFrom(const json& in) {
   return notice;
 }
 
+json ToJson(const stress::TimelineEvent& event) {
+  return {{"at_ms", event.at_ms}, {"until_ms", event.until_ms}, {"kind", event.kind},
+          {"who", event.who},     {"what", event.what},         {"bad", event.bad}};
+}
+
+stress::TimelineEvent EventFrom(const json& in) {
+  stress::TimelineEvent event;
+  in.at("at_ms").get_to(event.at_ms);
+  in.at("until_ms").get_to(event.until_ms);
+  in.at("kind").get_to(event.kind);
+  in.at("who").get_to(event.who);
+  in.at("what").get_to(event.what);
+  in.at("bad").get_to(event.bad);
+  return event;
+}
+
 Journey JourneyFrom(const json& in) {
   if (in.at("version").get<int>() != kVersion) {
     throw std::invalid_argument("written by another version of this program");
@@ -82,6 +105,11 @@ Journey JourneyFrom(const json& in) {
   if (const auto notices = in.find("notices"); notices != in.end()) {
     for (const json& notice : *notices) journey.notices.push_back(NoticeFrom(notice));
   }
+  if (const auto events = in.find("events"); events != in.end()) {
+    for (const json& event : *events) journey.events.push_back(EventFrom(event));
+  }
+  journey.cut_limit_ms = in.value("cut_limit_ms", journey.cut_limit_ms);
+  journey.back_limit_ms = in.value("back_limit_ms", journey.back_limit_ms);
   const json& steps = in.at("steps");
   if (steps.size() != kSteps) throw std::invalid_argument("not all steps are there");
   for (std::size_t i = 0; i < kSteps; ++i) {
@@ -105,6 +133,8 @@ std::string ToJson(const Journey& journey) {
   }
   json notices = json::array();
   for (const Notice& notice : journey.notices) notices.push_back(ToJson(notice));
+  json events = json::array();
+  for (const stress::TimelineEvent& event : journey.events) events.push_back(ToJson(event));
   const json out = {{"version", kVersion},
                     {"run", journey.run},
                     {"max_attempts", journey.max_attempts},
@@ -112,7 +142,10 @@ std::string ToJson(const Journey& journey) {
                     {"began_ms", journey.began_ms},
                     {"deadline_ms", journey.deadline_ms},
                     {"gave_up", journey.gave_up},
+                    {"cut_limit_ms", journey.cut_limit_ms},
+                    {"back_limit_ms", journey.back_limit_ms},
                     {"notices", std::move(notices)},
+                    {"events", std::move(events)},
                     {"steps", std::move(steps)}};
   // Logs may hold anything, also what is not UTF-8.
   return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

@@ -125,6 +125,12 @@ struct LimitsPlan {
   // Hosts end themselves when nothing was heard of the controller for so long; 0: only at the
   // deadline.
   Nanos silence = 600 * kSecond;
+  // Of each kind of loss, how long it may last before the run is given up. What runs on the hosts
+  // goes on meanwhile.
+  Nanos cut = 300 * kSecond;          // a host is there, and cannot be reached by the control host
+  Nanos host_back = 600 * kSecond;    // a host is gone, with its disk kept: until it is there again
+  Nanos control_cut = 600 * kSecond;  // the operator hears nothing of the control host
+  Nanos control_gone = 15 * kSecond;  // likewise, and its provider says that it is gone
 
   bool operator==(const LimitsPlan&) const = default;
 };

@@ -123,6 +123,22 @@ void VisitService(Visitor& v, Plan& p) {
 }
 
 template <class Visitor, class Plan>
+void VisitLosses(Visitor& v, Plan& p) {
+  const Nanos day = Nanos{24} * 3600 * kSecond;
+  v.Time("limits.cut", p.limits.cut,
+         "A host that is there and cannot be reached ends the run after so long; its users play on "
+         "meanwhile.",
+         0, day);
+  v.Time("limits.host_back", p.limits.host_back,
+         "So long a host that was lost, with its disk kept, may take to be back.", 30 * kSecond,
+         day);
+  v.Time("limits.control_cut", p.limits.control_cut,
+         "So long the operator may hear nothing of the control host.", 15 * kSecond, day);
+  v.Time("limits.control_gone", p.limits.control_gone,
+         "Likewise, where its provider says that it is gone.", 5 * kSecond, day);
+}
+
+template <class Visitor, class Plan>
 void VisitPlan(Visitor& v, Plan& p) {
   v.Text("run", p.run, "Tags everything that is made, and is how `down` finds it: a-z, 0-9 and -.");
   v.Text("provider", p.provider, "Where the hosts come from: netns (this machine) or aws.");
@@ -142,6 +158,7 @@ void VisitPlan(Visitor& v, Plan& p) {
   v.Time("limits.silence", p.limits.silence,
          "Hosts end themselves when nothing was heard of the controller for so long; 0s: never.", 0,
          Nanos{7} * 24 * 3600 * kSecond);
+  VisitLosses(v, p);
   VisitNetns(v, p);
   VisitAws(v, p);
   VisitService(v, p);

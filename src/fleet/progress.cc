@@ -1,11 +1,21 @@
 #include "fleet/progress.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "fleet/status.h"
 
 namespace baiwan::fleet {
+namespace {
+
+std::string OverText(const stress::TimelineEvent& event) {
+  return fmt::format("{}: after {}: {}", event.who,
+                     stress::TimelineSpan(event.until_ms - event.at_ms), event.what);
+}
+
+}  // namespace
 
 Progress::New Progress::Take(const Journey& journey) {
   New found;
@@ -24,6 +34,11 @@ Progress::New Progress::Take(const Journey& journey) {
       found.settled.push_back(step);
     }
   }
+  for (std::size_t i = 0; i < journey.events.size(); ++i) {
+    const stress::TimelineEvent& event = journey.events[i];
+    const bool over = event.kind == stress::kHostEvent && event.until_ms > event.at_ms;
+    if (over && over_.insert(i).second) found.over.push_back(event);
+  }
   for (; notices_ < journey.notices.size(); ++notices_) {
     found.notices.push_back(journey.notices[notices_]);
   }
@@ -36,6 +51,7 @@ std::vector<std::string> Progress::News(const Journey& journey, std::int64_t now
   FailedTasks failed;
   for (const auto& [step, task] : found.failures) failed.emplace_back(step, &task);
   if (!failed.empty()) lines.push_back(FailuresText(journey, failed));
+  for (const stress::TimelineEvent& event : found.over) lines.push_back(OverText(event) + "\n");
   for (const Notice& notice : found.notices) lines.push_back(NoticeText(notice));
   for (const Step step : found.settled) lines.push_back(StepText(journey, step, now_ms));
   return lines;
@@ -54,6 +70,11 @@ std::vector<std::string> Progress::NewsAsJson(const Journey& journey) {
                        {"why", task.failure.why},
                        {"command", task.failure.command},
                        {"log_tail", task.failure.log_tail}};
+    lines.push_back(line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  }
+  for (const stress::TimelineEvent& event : found.over) {
+    const json line = {{"event", "notice"}, {"at_ms", event.until_ms}, {"kind", "host"},
+                       {"over", true},      {"text", OverText(event)}, {"hosts", {event.who}}};
     lines.push_back(line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
   }
   for (const Notice& notice : found.notices) {

@@ -29,6 +29,7 @@ class Progress {
  private:
   struct New {
     std::vector<std::pair<Step, Task>> failures;
+    std::vector<stress::TimelineEvent> over;  // a host's troubles that have ended
     std::vector<Notice> notices;
     std::vector<Step> settled;
   };
@@ -37,6 +38,7 @@ class Progress {
   std::map<std::pair<Step, std::string>, std::pair<std::uint32_t, std::string>> told_;
   std::set<Step> settled_;
   std::size_t notices_ = 0;  // told
+  std::set<std::size_t> over_;
 };
 
 }  // namespace baiwan::fleet

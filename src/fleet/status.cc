@@ -77,6 +77,12 @@ std::string FailuresText(const Journey& journey, const FailedTasks& failed) {
       hosts.push_back(failed[j].second->host);
     }
     const auto& [step, task] = failed[i];
+    if (task->failure.cut && !task->failure.final && journey.gave_up.empty()) {
+      out +=
+          fmt::format("{}: cut off during {}, tried again for {} s (limits.cut): {}\n",
+                      NamesOf(hosts), NameOf(step), journey.cut_limit_ms / 1000, task->failure.why);
+      continue;
+    }
     out += fmt::format("{}: {} failed (attempt {} of {}): {}\n", NamesOf(hosts), NameOf(step),
                        task->attempts, journey.max_attempts, task->failure.why);
     if (!task->failure.command.empty()) out += "  command: " + task->failure.command + "\n";

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/toml.h"
 #include "base/units.h"
+#include "supervise/event_file.h"
 #include "supervise/supervisor.h"
 #include "supervise/usage_file.h"
 
@@ -184,6 +185,7 @@ HostPlan ReadPlan(const toml::table& table, std::string_view file,
   TableReader reader(table, file, "", errors);
   reader.Time("stop_within", &plan.stop_within);
   reader.Text("usage", &plan.usage);
+  reader.Text("events", &plan.events);
   const toml::node* children = reader.Node("child");
   reader.RefuseTheRest();
   if (children == nullptr) {
@@ -277,7 +279,10 @@ Result<HostPlan, std::vector<ConfigError>> LoadHostPlan(const std::string& path)
 }
 
 int RunHost(const HostPlan& plan, StopSignals& signals, Log& log) {
-  Supervisor supervisor({.on_event = [&log](const Event& event) {
+  EventFile events;
+  if (const auto wrong = events.Open(plan.events)) log.Warn("{}", *wrong);
+  Supervisor supervisor({.on_event = [&log, &events](const Event& event) {
+    events.Add(Kept(event, static_cast<std::int64_t>(SystemClock().WallMillis())));
     const bool bad = event.kind == EventKind::kGaveUp || event.kind == EventKind::kKilled;
     log.Write(bad ? LogLevel::kError : LogLevel::kInfo, event.text);
   }});

@@ -3,6 +3,7 @@
 //
 //   stop_within = "30s"              # for all of them together
 //   usage = "usage.json"             # what the children cost, kept over all lives of this process
+//   events = "events.jsonl"          # what became of the children, appended; see event_file.h
 //   [[child]]
 //   name = "registry"
 //   command = ["baiwan", "registry", "--config", "registry.toml"]
@@ -38,6 +39,7 @@ namespace baiwan::supervise {
 struct HostPlan {
   Nanos stop_within = 30 * kSecond;
   std::string usage;                // file; empty: none
+  std::string events;               // likewise
   std::vector<ChildSpec> children;  // at most 1,000; started in this order
 };
 

@@ -109,7 +109,7 @@ int RunControl(const Options& o) {
   if (!plan) return Fail(ToText(plan.error()));
   auto journey = LoadHome(o.home);
   if (!journey) return Fail(journey.error());
-  fleet::Interrupted(&*journey, Wall());
+  fleet::Interrupted(&*journey, Wall(), true);
   const std::string deploy = DeployFolder();
   if (deploy.empty()) return Fail("the folder 'deploy' is not beside this program");
   if (::mkdir((o.home + "/tools").c_str(), 0700) != 0 && errno != EEXIST) {

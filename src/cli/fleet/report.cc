@@ -12,12 +12,15 @@
 #include "cli/revision.h"
 #include "fleet/control_crew.h"
 #include "fleet/host_files.h"
+#include "fleet/journey_timeline.h"
 #include "monitor/host_record.h"
 #include "monitor/machine.h"
 #include "monitor/totals.h"
 #include "stress/drive_result.h"
+#include "stress/process_timeline.h"
 #include "stress/report.h"
 #include "stress/result.h"
+#include "stress/stalls.h"
 #include "supervise/usage_file.h"
 
 namespace baiwan::cli {
@@ -38,10 +41,12 @@ class Maker {
     std::filesystem::create_directories(Report(), error);
     if (error) return fmt::format("cannot make {}: {}", Report(), error.message());
     WhatWasAsked();
+    if (!journey_.gave_up.empty()) r_.problems.push_back(journey_.gave_up);
     Verified();
     Load();
     Costs();
     Series();
+    Happened();
     for (const std::string& problem : problems_) r_.problems.push_back(problem);
     if (auto wrong = ReplaceFile(Report() + "/" + stress::kResultFile, stress::ToJson(r_))) {
       return wrong;
@@ -79,6 +84,7 @@ class Maker {
                   plan_.load.in_flight,
                   static_cast<double>(plan_.load.rate)};
     r_.revision = Revision();
+    r_.began_ms = journey_.began_ms;
     r_.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
                           fmt::gmtime(static_cast<std::time_t>(journey_.began_ms / 1000)));
     const monitor::MachineInfo about = monitor::ReadMachine();
@@ -95,8 +101,11 @@ class Maker {
     const auto text = ReadFile(home_ + "/" + fleet::kVerifyFile, kMostResult);
     const auto in = text ? json::parse(*text, nullptr, false) : json();
     if (!in.is_object()) {
-      problems_.push_back("nothing was verified");
+      if (journey_.gave_up.empty()) problems_.push_back("nothing was verified");
       r_.exit_code = 2;
+      r_.users = stress::TotalUsers(r_.options.spec);
+      r_.relations = stress::TotalRelations(r_.options.spec);
+      r_.messages.sent = stress::TotalMessages(r_.options.spec);
       return;
     }
     const auto number = [](const json& from, const char* key) {
@@ -119,6 +128,8 @@ class Maker {
     r_.relations = number(in, "relations");
     r_.disk_bytes = number(in, "disk_bytes");
     r_.exit_code = in.value("exit_code", 2);
+    // What was verified is, but the run did not come to its end.
+    if (r_.exit_code == 0 && !journey_.gave_up.empty()) r_.exit_code = 2;
     for (const json& one : in.value("listed", json::array())) {
       problems_.push_back(one.value("what", std::string()));
     }
@@ -139,14 +150,23 @@ class Maker {
         if (one) all.emplace_back(file.path().stem().string() + " on " + host.name, *one);
         if (!one) problems_.push_back(file.path().string() + ": " + one.error());
       }
-      const bool plays = !host.load.empty();
+      const bool plays = !host.load.empty() && fleet::Settled(journey_, fleet::Step::kRun) &&
+                         journey_.Find(fleet::Step::kRun, host.name)->state == fleet::State::kDone;
       if (plays && error) problems_.push_back(host.name + ": no results of its load client");
     }
     for (const auto& [name, one] : all) sum.Merge(one);
+    if (r_.messages.verified == 0 && r_.exit_code == 2) {  // as the load clients know
+      r_.messages.stored = sum.stored;
+      r_.messages.delivered = r_.messages.acknowledged = sum.delivered;
+    }
     if (const auto wrong = ReplaceFile(Report() + "/load.json", sum.ToJson())) {
       problems_.push_back(*wrong);
     }
     stress::TakeLoad(all, &r_);
+    if (journey_.gave_up.empty()) return;
+    r_.offer.valid = false;
+    r_.offer.reason = "the run did not come to its end";
+    r_.latency_stored = r_.latency_delivered = std::nullopt;
   }
 
   void Costs() {
@@ -166,6 +186,24 @@ class Maker {
         }
       }
     }
+  }
+
+  void Happened() {
+    stress::Timeline timeline;
+    fleet::AddJourney(journey_, &timeline);
+    for (const fleet::HostFiles& host : hosts_) {
+      stress::ProcessTimeline processes(host.name);
+      for (const char* file : {"results/events-servers.jsonl", "results/events-load.jsonl"}) {
+        for (const supervise::KeptEvent& event :
+             supervise::ReadEvents(Collected(host.name, file))) {
+          processes.Take(event);
+        }
+      }
+      processes.AddTo(&timeline);
+    }
+    // Without a record there are none, and that there is none has been said.
+    stress::AddStalls(Report() + "/" + stress::kSeriesFile, &timeline);
+    r_.timeline = timeline.Take();
   }
 
   void Series() {

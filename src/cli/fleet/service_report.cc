@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/fleet/report.h"
+#include "fleet/journey_timeline.h"
 #include "fleet/status.h"
 
 namespace baiwan::cli {
@@ -35,6 +36,11 @@ std::optional<std::string> MakeServiceReport(const fleet::FleetPlan& plan,
        step = static_cast<fleet::Step>(static_cast<int>(step) + 1)) {
     text += fleet::StepText(journey, step, journey.began_ms);
   }
+  if (!journey.gave_up.empty()) text += fmt::format("\nfailed: {}\n", journey.gave_up);
+  stress::Timeline timeline;
+  fleet::AddJourney(journey, &timeline);
+  text += "\nwhat happened, since the begin\n" +
+          stress::TimelineText(timeline.Take(), journey.began_ms);
   for (std::uint32_t i = 0; i < plan.hosts.count && !plan.service.load.empty(); ++i) {
     const std::string host = fleet::WorkerName(i);
     text += fmt::format("\n{}\n{}", host,

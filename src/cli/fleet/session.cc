@@ -81,6 +81,8 @@ int Session::Begin(const fleet::FleetPlan& plan) {
   journey_ = fleet::NewJourney(plan.run, workers, Wall());
   journey_.max_attempts = plan.limits.attempts;
   journey_.deadline_ms = journey_.began_ms + plan.deadline / kMillisecond;
+  journey_.cut_limit_ms = plan.limits.cut / kMillisecond;
+  journey_.back_limit_ms = plan.limits.host_back / kMillisecond;
   if (const auto wrong = ReplaceFile(folder_ + "/plan.toml", fleet::WritePlan(plan))) {
     return Wrong(*wrong);
   }
@@ -208,8 +210,21 @@ std::optional<fleet::Failure> Session::CheckThePlan() {
   return std::nullopt;
 }
 
+// Where the control host has made no report: what is known here. Of a run that was refused before
+// anything was made there is nothing to report.
+void Session::ReportHere() {
+  std::error_code error;
+  const bool made = !journey_.of(Step::kUp).empty() && journey_.of(Step::kUp).front().began_ms > 0;
+  const char* file = fleet::IsOther(plan_) ? kServiceReport : stress::kResultFile;
+  if (!made || fs::exists(folder_ + "/report/" + file, error)) return;
+  const auto wrong = fleet::IsOther(plan_) ? MakeServiceReport(plan_, journey_, folder_)
+                                           : MakeFleetReport(plan_, journey_, folder_);
+  if (wrong) Wrong("no report: " + *wrong);
+}
+
 // What it came to, into the result and its report.
 void Session::AddTheBill() {
+  if (!journey_.gave_up.empty()) ReportHere();
   const auto text = ReadFile(folder_ + "/estimate.json");
   const auto estimate = text ? fleet::CostFromJson(*text)
                              : Result<stress::RunCost, std::string>::Failure(text.error());
@@ -349,6 +364,7 @@ int Session::LeftOff() {
 
 int Session::Finish() {
   show_.Clear();
+  if (lock_ != nullptr && fleet::OutcomeOf(journey_) == fleet::Outcome::kFailed) ReportHere();
   if (lock_ != nullptr && !fleet::CurrentStep(journey_) && fleet::HostsLeft(journey_).empty()) {
     Known(true);
   }
@@ -356,8 +372,9 @@ int Session::Finish() {
   const std::string result = folder_ + "/report/" + stress::kResultFile;
   const auto found = stress::ReadResult(result);
   if (found && outcome != fleet::Outcome::kUnderWay && !o_.json) {
-    Print(fmt::format("\n{}report: {}/report/{}\n", stress::SummaryTable(*found), folder_,
-                      stress::kReportFile));
+    const bool played = found->messages.stored > 0;  // else there is nothing to count
+    Print(fmt::format("\n{}report: {}/report/{}\n", played ? stress::SummaryTable(*found) : "",
+                      folder_, stress::kReportFile));
   }
   if (const auto text = ReadFile(folder_ + "/report/" + kServiceReport);
       text && outcome != fleet::Outcome::kUnderWay && !o_.json) {

@@ -77,6 +77,7 @@ class Session {
   int Wrong(const std::string& sentence);
   fleet::ProviderAt Provider() const;
   std::optional<fleet::Failure> CheckThePlan();
+  void ReportHere();
   void AddTheBill();
   fleet::OperatorCrewOptions Crew();
   bool Save();

@@ -29,9 +29,7 @@ constexpr Nanos kHandOverWithin = 300 * kSecond;
 constexpr Nanos kPublishWithin = 300 * kSecond;
 constexpr const char* kWebSeed = "web-seed";  // in the bundle; as the step engine knows it
 constexpr Nanos kFetchWithin = 600 * kSecond;
-constexpr Nanos kQuiet = 15 * kSecond;     // of a connection that should give a sign each 5 s
-constexpr Nanos kSilence = 180 * kSecond;  // of the control host, before it counts as lost
-constexpr Nanos kGone = 15 * kSecond;      // likewise, where its provider says that it is gone
+constexpr Nanos kQuiet = 15 * kSecond;  // of a connection that should give a sign each 5 s
 constexpr Nanos kLook = 100 * kMillisecond;
 constexpr int kHandOvers = 3;
 constexpr int kFetches = 3;
@@ -164,10 +162,12 @@ bool Session::Follow() {
     if (over || Stopped()) break;
     show_.Clear();              // its board comes over a connection that may be as dead
     std::string why = Reach();  // it may have started anew
-    const bool silent = Now() - last_heard > (gone_ ? kGone : kSilence);
+    const Nanos limit = gone_ ? plan_.limits.control_gone : plan_.limits.control_cut;
+    const bool silent = Now() - last_heard > limit;
     if (silent) {
-      why = fmt::format("nothing was heard of the control host for {}: {}",
-                        FormatDuration((Now() - last_heard) / kSecond * kSecond), why);
+      why = fmt::format("nothing was heard of the control host for {} (limits.{}): {}",
+                        FormatDuration((Now() - last_heard) / kSecond * kSecond),
+                        gone_ ? "control_gone" : "control_cut", why);
       Wrong(why);
     } else if (!nobody.empty()) {
       Wrong(nobody);

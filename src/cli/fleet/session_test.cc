@@ -20,6 +20,7 @@
 #include "base/testing/temp_folder.h"
 #include "cli/args.h"
 #include "cli/fleet/known_runs.h"
+#include "stress/result.h"
 
 namespace baiwan::cli {
 namespace {
@@ -210,6 +211,28 @@ TEST_F(FleetSessionTest, DownIsDoneWhenEverythingIsDestroyedWhateverBecameOfTheR
     EXPECT_EQ(Go(&Session::Down, Kept()), kDone) << err_;
   }
   EXPECT_THAT(Calls(), Contains("down").Times(3));
+}
+
+TEST_F(FleetSessionTest, ARunWhoseControlHostIsLostLeavesAReportOfWhatIsKnown) {
+  Write("describe.json", R"({"hosts": [{"name": "control", "state": "ended"}]})");
+  Journey journey = JourneyAt(Step::kRun);
+  ASSERT_TRUE(fleet::Begin(&journey, Step::kRun, "worker-000", 3));
+  EXPECT_EQ(Go(&Session::Down, journey), kDone) << err_;
+  const auto result = stress::ReadResult(run_ + "/report/result.json");
+  ASSERT_TRUE(result.ok()) << result.error();
+  EXPECT_EQ(result->exit_code, 2);
+  EXPECT_THAT(result->problems.at(0), HasSubstr("after the control host had gone: it is ended"));
+  EXPECT_EQ(result->messages.sent, 300'000U);
+  std::vector<std::string> steps;
+  for (const stress::TimelineEvent& event : result->timeline) {
+    if (event.kind == stress::kStepEvent) steps.push_back(event.who);
+  }
+  EXPECT_THAT(steps, Contains("run"));
+  EXPECT_THAT(*ReadFile(run_ + "/report/report.html"), HasSubstr("What happened"));
+  // One that was refused before anything was made has nothing to report.
+  fs::remove_all(run_ + "/report");
+  EXPECT_EQ(Go(&Session::Down, JourneyAt(Step::kUp)), kDone) << err_;
+  EXPECT_FALSE(fs::exists(run_ + "/report"));
 }
 
 TEST_F(FleetSessionTest, ARunIsFoundByItsNameAndDestroyedEvenWithoutItsFolder) {

@@ -12,6 +12,9 @@ DOCUMENTATION = """
     description: One line for each thing that a host has done, is done with, or failed in.
 """
 
+# What ssh says of a connection that it could not make, other than of one that ended.
+_NEVER_THERE = ("connect to host", "kex_exchange_identification", "banner exchange", "Permission denied",
+                "Host key verification failed")  # fmt: skip
 _SSH_PREFIX = "Failed to connect to the host via ssh: "
 
 
@@ -50,8 +53,9 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_unreachable(self, result):
         text = str(result._result.get("msg", ""))
         cause = last_line(text.partition("reached over ssh:")[2] or text.removeprefix(_SSH_PREFIX))
-        self._fail(result, f"cannot be reached over ssh: {cause}", "ssh", text[-1000:])
+        cut = "no way" if any(word in text for word in _NEVER_THERE) else "lost"
+        self._fail(result, f"cannot be reached over ssh: {cause}", "ssh", text[-1000:], cut=cut)
 
-    def _fail(self, result, why, command, log_tail):
+    def _fail(self, result, why, command, log_tail, **more):
         task = result._task.get_name().removeprefix("host : ")
-        self._tell(result._host.get_name(), "failed", task, why=why, command=command, log_tail=log_tail)
+        self._tell(result._host.get_name(), "failed", task, why=why, command=command, log_tail=log_tail, **more)
