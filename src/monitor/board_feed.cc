@@ -17,13 +17,6 @@ double Cpu(const Values& values) {
          ValueOf(values, "process_cpu_system_seconds_total");
 }
 
-// Several of our processes may be one of the machine's: every cell of a process that holds several.
-std::string MachineProcess(const Process& process, const Values& values) {
-  const double pid = ValueOf(values, "process_id");
-  if (pid <= 0) return process.ops.ToString();
-  return process.ops.host + " " + std::to_string(Count(pid));
-}
-
 }  // namespace
 
 void BoardKeeper::Update(Seen& seen, const Look& look, Nanos now) {

@@ -175,9 +175,15 @@ TEST(BoardKeeper, CellsOfOneProcessCountItsCpuOnce) {
                 {});
   }
   EXPECT_EQ(keeper.state().stored_rate, 200);
+  EXPECT_EQ(keeper.state().alive, 1U) << "they are one process";
+  EXPECT_EQ(keeper.state().expected, 1U);
   ASSERT_EQ(keeper.state().roles.size(), 1U);
   EXPECT_EQ(keeper.state().roles[0].processes, 1U);
   EXPECT_EQ(keeper.state().roles[0].cores, 2);
+  keeper.Take({Silent("cell", "cell-0", 0), Silent("cell", "cell-1", 1)}, 3 * kSecond, {});
+  EXPECT_EQ(keeper.state().alive, 0U);
+  EXPECT_EQ(keeper.state().expected, 1U);
+  EXPECT_THAT(keeper.state().missing, ElementsAre("cell-0", "cell-1"));
 }
 
 TEST(BoardKeeper, TheGridIsInTheOrderOfCells) {

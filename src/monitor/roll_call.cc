@@ -1,5 +1,7 @@
 #include "monitor/roll_call.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace baiwan::monitor {
@@ -9,10 +11,18 @@ bool IsDone(const Values& values) {
   return users > 0 && ValueOf(values, "drive_users_finished_total") >= users;
 }
 
+std::string MachineProcess(const Process& process, const Values& values) {
+  const double pid = ValueOf(values, "process_id");
+  if (pid <= 0) return process.ops.ToString();
+  return fmt::format("{} {:.0f}", process.ops.host, std::min(pid, 1e15));
+}
+
 void RollCall::Take(const std::vector<Look>& looks) {
   for (auto& [id, known] : known_) known.answers = false;
-  alive_ = left_ = 0;
+  left_ = 0;
   missing_.clear();
+  std::set<std::string> alive;
+  std::set<std::string> silent;
   for (const Look& look : looks) {
     const std::string id = look.process.id();
     if (known_.size() >= kMaxKnown && known_.count(id) == 0) continue;
@@ -21,7 +31,8 @@ void RollCall::Take(const std::vector<Look>& looks) {
     known.answers = look.error.empty();
     if (!known.answers) continue;
     known.done = IsDone(look.values);
-    ++alive_;
+    known.process = MachineProcess(look.process, look.values);
+    alive.insert(known.process);
   }
   for (const auto& [id, known] : known_) {
     if (known.answers) continue;
@@ -29,12 +40,16 @@ void RollCall::Take(const std::vector<Look>& looks) {
       ++left_;
     } else {
       missing_.push_back(known.name);
+      silent.insert(known.process.empty() ? id : known.process);
     }
   }
+  for (const std::string& process : alive) silent.erase(process);
+  alive_ = static_cast<std::uint32_t>(alive.size());
+  silent_ = static_cast<std::uint32_t>(silent.size());
 }
 
 std::uint32_t RollCall::expected() const {
-  if (told_ == 0) return alive_ + static_cast<std::uint32_t>(missing_.size());
+  if (told_ == 0) return alive_ + silent_;
   return std::max(told_, left_) - left_;
 }
 

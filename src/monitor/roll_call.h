@@ -35,6 +35,7 @@ class RollCall {
  private:
   struct Known {
     std::string name;
+    std::string process;  // of the machine, when it answered last
     bool answers = false;
     bool done = false;  // a load client all of whose users are finished
   };
@@ -42,12 +43,16 @@ class RollCall {
   const std::uint32_t told_;
   std::map<std::string, Known> known_;
   std::set<std::string> ended_;
-  std::uint32_t alive_ = 0;
-  std::uint32_t left_ = 0;  // load clients that were done and are gone
+  std::uint32_t alive_ = 0;   // processes of the machine
+  std::uint32_t silent_ = 0;  // likewise, none of whose parts answers
+  std::uint32_t left_ = 0;    // load clients that were done and are gone
   std::vector<std::string> missing_;
 };
 
 // A load client that has nothing left to do.
 bool IsDone(const Values& values);
+// Several of those who answer may be one process of the machine: every cell of one that holds
+// several.
+std::string MachineProcess(const Process& process, const Values& values);
 
 }  // namespace baiwan::monitor
