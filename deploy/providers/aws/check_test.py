@@ -40,6 +40,15 @@ class Check(Case):
         self.assertEqual((code, failed["command"]), (1, "ec2 CreateVpc"))
         self.emulation.denied = set()
 
+    def test_one_thing_that_is_not_there_does_not_hide_the_others(self):
+        run = self.run_of("a", 3, type="c0.nothing", image="ami-00000000000000000")
+        self.emulation.denied = {"CreateVpc"}
+        what = {m["what"]: m["why"] for m in run.must("check")["missing"]}
+        self.emulation.denied = set()
+        self.assertEqual(set(what), {"type", "image", "the right to ec2:CreateVpc"}, what)
+        self.assertIn("there is no c0.nothing", what["type"])
+        self.assertIn("there is no ami-00000000000000000", what["image"])
+
     def test_an_ssh_config_that_cannot_be_read_is_named(self):
         run = self.run_of("a", 1, ssh_config="/nowhere/bastion")
         (missing,) = run.must("check")["missing"]
