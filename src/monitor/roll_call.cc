@@ -13,7 +13,7 @@ bool IsDone(const Values& values) {
 
 std::string MachineProcess(const Process& process, const Values& values) {
   const double pid = ValueOf(values, "process_id");
-  if (pid <= 0) return process.ops.ToString();
+  if (pid <= 0) return process.id();
   return fmt::format("{} {:.0f}", process.ops.host, std::min(pid, 1e15));
 }
 
