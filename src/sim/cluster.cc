@@ -19,7 +19,8 @@ constexpr std::uint16_t kRegistryPort = 8089;
 constexpr Nanos kLook = 100 * kMillisecond;    // between two looks whether all is at rest
 constexpr Nanos kQuiet = 60 * kSecond;         // for what is stored to reach its friends
 constexpr std::uint32_t kMaxBody = 2000;       // bytes
-constexpr std::uint64_t kLinkRoom = 16 << 10;  // bytes, of what links hold by the buffer
+// Of two links, each with a buffer for what comes and one for what goes.
+constexpr std::uint64_t kLinkRoom = 32 << 10;
 constexpr std::uint64_t kDevice = 600;         // bytes that one more of them may take, about
 constexpr std::uint64_t kPurpose = 0x636C'7573'7465'7200;
 
@@ -47,9 +48,9 @@ class RegistryProgram final : public Program {
 class HostProgram final : public Program {
  public:
   HostProgram(Node& node, cell::HostOptions host, const ClusterOptions& options,
-              const Workload& workload, Coverage& coverage)
+              const Workload& workload, Mishaps& mishaps, Coverage& coverage)
       : node_(node), coverage_(coverage) {
-    Boot(node, std::move(host), options, workload);
+    Boot(node, std::move(host), options, workload, mishaps);
   }
   void Stop(std::function<void()> done) override {
     if (host_ == nullptr) return done();
@@ -62,13 +63,17 @@ class HostProgram final : public Program {
 
  private:
   void Boot(Node& node, cell::HostOptions host, const ClusterOptions& options,
-            const Workload& workload) {
+            const Workload& workload, Mishaps& mishaps) {
     if (host.logic) {
       store::RecoveryReport report;
       store::StoreOptions store_options = options.store;
       store_options.budget = &node.context().budget;
       auto store = store::Store::Open(node.kv(), 0, store_options, &report);
-      if (!store.ok()) return node.context().fatal.Die(Message(store.error()));
+      if (!store.ok()) {
+        mishaps.Refused(host.cell, store.error());
+        return node.context().fatal.Die(Message(store.error()));
+      }
+      mishaps.Opened(host.cell, report);
       store_ = std::move(*store);
       if (node.lives() == 1) Import(node, host.cell, workload);
     }
@@ -122,6 +127,13 @@ void Coverage::Add(const Coverage& other) {
   logic.commits += c.commits;
   for (std::size_t i = 0; i < c.refused.size(); ++i) logic.refused[i] += c.refused[i];
   peak_users_bytes = std::max(peak_users_bytes, other.peak_users_bytes);
+  backlog += other.backlog;
+  full += other.full;
+  mishaps.put_backs += other.mishaps.put_backs;
+  mishaps.flips += other.mishaps.flips;
+  mishaps.refused += other.mishaps.refused;
+  mishaps.losses += other.mishaps.losses;
+  mishaps.quarantined += other.mishaps.quarantined;
   lives += other.lives;
 }
 
@@ -144,7 +156,7 @@ ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
   // Room for every user, but not with ease: whoever is away is evicted.
   if (rng.Chance(0.5)) {
     o.logic_budget = kLinkRoom + o.workload.users_per_cell *
-                                     (1400 + rng.Below(1500) + kDevice * (o.devices - 1));
+                                     (500 + rng.Below(1500) + kDevice * (o.devices - 1));
   }
   if (rng.Chance(0.6)) {  // everything small, so that every limit is met
     o.store.block_bytes = 512;
@@ -166,8 +178,9 @@ ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
 Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
     : options_(options),
       workload_(seed, options.workload),
-      stage_{workload_, {}, true, false},
+      stage_{workload_, {}, true, false, options.max_tick, {}, {}},
       world_(seed, options.world),
+      mishaps_(world_, stage_, options.mishaps),
       chaos_([this]() -> Chaos {
         AddRegistry();
         for (CellId cell = 0; cell < options_.workload.cells; ++cell) AddCell(cell);
@@ -219,23 +232,28 @@ void Cluster::AddCell(CellId cell) {
 
 void Cluster::AddHost(const cell::HostOptions& host) {
   NodeOptions node_options = options_.world.node;
-  const bool alone = host.logic && !host.gateway;
-  if (alone && options_.logic_budget > 0) node_options.budget = options_.logic_budget;
+  if (host.logic) {
+    const std::uint64_t budget = host.gateway ? options_.cell_budget : options_.logic_budget;
+    if (budget > 0) node_options.budget = budget;
+  }
   Node& node = world_.AddNode(host.name, node_options, [this, host](Node& n) {
-    return std::make_unique<HostProgram>(n, host, options_, workload_, *coverage_);
+    return std::make_unique<HostProgram>(n, host, options_, workload_, mishaps_, *coverage_);
   });
   nodes_.push_back(&node);
   if (host.logic) stores_.push_back(&node);
   if (host.gateway) gateways_.push_back(&node);
+  if (host.relay) relays_.push_back(&node);
 }
 
 void Cluster::AddClients(CellId cell) {
-  const Endpoint gateway{gateways_[cell]->ip(), kHttpPort};
+  const Endpoint gateway = GatewayOf(cell);
   nodes_.push_back(&world_.AddNode(fmt::format("clients{}", cell), [this, cell, gateway](Node& n) {
     return std::make_unique<PlayerProgram>(n, stage_, workload_.UsersOf(cell), gateway,
                                            options_.devices);
   }));
 }
+
+Endpoint Cluster::GatewayOf(CellId cell) const { return {gateways_[cell]->ip(), kHttpPort}; }
 
 void Cluster::LoseData(CellId cell, const SimDisk::Contents& older) {
   world_.Crash(*stores_[cell]);
@@ -247,6 +265,7 @@ void Cluster::PowerOff() {
     node->OnDeath(nullptr);
     node->Crash(CrashMode::kPower);
   }
+  coverage_->mishaps = mishaps_.counts();
 }
 
 // ---------------------------------------------------------------------------------------- phases
@@ -259,18 +278,50 @@ std::string Cluster::Run() {
 }
 
 std::string Cluster::Complaint() const {
+  if (!mishaps_.wrong().empty()) return mishaps_.wrong();
   for (const auto& [user, book] : stage_.notebooks) {
     if (!book.wrong.empty()) return book.wrong;
   }
   return {};
 }
 
+void Cluster::CutPaths() {
+  for (const Node* a : relays_) {
+    for (const Node* b : relays_) {
+      if (a != b) world_.network().Block(a->id(), b->id());
+    }
+  }
+}
+
+void Cluster::MendPaths() {
+  coverage_->backlog += Undelivered();
+  for (const Node* a : relays_) {
+    for (const Node* b : relays_) world_.network().Heal(a->id(), b->id());
+  }
+}
+
+std::uint64_t Cluster::Undelivered() const {
+  std::uint64_t stored = 0;
+  std::uint64_t delivered = 0;
+  for (const auto& [user, book] : stage_.notebooks) {
+    for (Seq n = 1; n <= book.send_id; ++n) stored += workload_.At(user, n).is_void ? 0 : 1;
+    delivered += book.receive_id;
+  }
+  return stored > delivered ? stored - delivered : 0;
+}
+
 std::string Cluster::Trouble() {
   chaos_.Start();
+  mishaps_.Plan(stores_, options_.trouble);
+  if (options_.cut > 0) {
+    CutPaths();
+    world_.At(options_.cut, [this] { MendPaths(); });
+  }
   const Nanos end = world_.now() + options_.trouble;
   while (world_.now() < end) {
     if (world_.RunFor(kLook) == Ran::kEvents) return "too many events";
     if (std::string wrong = Complaint(); !wrong.empty()) return wrong;
+    Look();
   }
   chaos_.Stop();
   return {};
@@ -278,21 +329,32 @@ std::string Cluster::Trouble() {
 
 Result<Disks, std::string> Cluster::Read() const {
   std::vector<SimDisk::Contents> contents;
-  for (const Node* node : stores_) contents.push_back(node->disk().contents());
-  return ReadDisks(workload_, contents, options_.store);
+  for (const Node* node : stores_) {
+    contents.push_back(node->disk().contents());
+    mishaps_.PutRight(static_cast<CellId>(contents.size() - 1), &contents.back());
+  }
+  return ReadDisks(workload_, contents, options_.store, stage_.hit);
+}
+
+std::string Cluster::Settle(Nanos patience, Disks* disks) {
+  const Nanos end = world_.now() + patience;
+  for (;;) {
+    auto read = Read();
+    if (!read.ok()) return read.error();
+    *disks = std::move(*read);
+    if (std::string bad = CheckBoxes(stage_, *disks); !bad.empty()) return bad;
+    std::string wrong = CheckDelivered(stage_, *disks);
+    if (wrong.empty() || world_.now() >= end) return wrong;
+    if (world_.RunFor(kSecond) == Ran::kEvents) return "too many events";
+    Look();
+  }
 }
 
 std::string Cluster::WithoutClients() {
   stage_.away = true;
-  const Nanos end = world_.now() + kQuiet;
-  std::string wrong = "nobody looked";
-  while (!wrong.empty() && world_.now() < end) {
-    if (world_.RunFor(kSecond) == Ran::kEvents) return "too many events";
-    auto disks = Read();
-    if (!disks.ok()) return disks.error();
-    if (std::string bad = CheckBoxes(workload_, *disks, stage_.notebooks); !bad.empty()) return bad;
-    wrong = CheckDelivered(workload_, *disks);
-  }
+  if (world_.RunFor(kSecond) == Ran::kEvents) return "too many events";
+  Disks disks;
+  const std::string wrong = Settle(kQuiet, &disks);
   stage_.away = false;
   return wrong.empty() ? wrong : "without the clients' help: " + wrong;
 }
@@ -300,9 +362,12 @@ std::string Cluster::WithoutClients() {
 bool Cluster::AllTold() const {
   if (stage_.notebooks.size() != workload_.users().size()) return false;
   for (const auto& [user, book] : stage_.notebooks) {
+    if (!stage_.MustFinish(user)) continue;
+    if (book.losses != stage_.LossesOf(user)) return false;
     if (book.send_id < workload_.messages() || book.send_ack_id < workload_.messages()) {
       return false;
     }
+    if (!stage_.MustRead(user)) continue;
     for (const Seq place : book.read_up_to) {
       if (place < workload_.Inbound(user)) return false;
     }
@@ -315,13 +380,21 @@ std::string Cluster::Finish() {
   while (!AllTold() && world_.now() < end) {
     if (world_.RunFor(kLook) == Ran::kEvents) return "too many events";
     if (std::string wrong = Complaint(); !wrong.empty()) return wrong;
+    Look();
   }
-  auto disks = Read();
-  if (!disks.ok()) return disks.error();
-  std::string wrong = CheckBoxes(workload_, *disks, stage_.notebooks);
-  if (wrong.empty()) wrong = CheckDelivered(workload_, *disks);
-  if (wrong.empty()) wrong = CheckFinished(workload_, *disks, stage_.notebooks);
+  // Whoever writes to a user who is hit is not waited for, and may be in the middle of it.
+  stage_.may_send = stage_.hit.empty();
+  Disks disks;
+  std::string wrong = Settle(stage_.hit.empty() ? 0 : kQuiet, &disks);
+  if (wrong.empty()) wrong = Complaint();
+  if (wrong.empty()) wrong = CheckFinished(stage_, disks);
   return wrong;
+}
+
+void Cluster::Look() {
+  for (Node* node : stores_) {
+    if (node->up() && node->context().budget.full()) ++coverage_->full;
+  }
 }
 
 std::string Cluster::Explain(const std::string& wrong) {

@@ -20,6 +20,7 @@
 #include "cell/host.h"
 #include "sim/chaos.h"
 #include "sim/inspect.h"
+#include "sim/mishaps.h"
 #include "sim/player.h"
 #include "sim/workload.h"
 #include "sim/world.h"
@@ -37,8 +38,12 @@ struct ClusterOptions {
   ChaosOptions chaos;
   ClusterLayout layout = ClusterLayout::kCell;
   bool clients_leave = false;
-  int devices = 1;                 // of each user
-  std::uint64_t logic_budget = 0;  // bytes, in layout kRole; 0: as every node's
+  int devices = 1;                     // of each user
+  Nanos max_tick = 60 * kMillisecond;  // see Stage
+  std::uint64_t logic_budget = 0;      // bytes, in layout kRole; 0: as every node's
+  std::uint64_t cell_budget = 0;       // bytes, in layout kCell; likewise
+  Nanos cut = 0;                       // no cell reaches another one before that
+  MishapOptions mishaps;
   Nanos trouble = 4 * kSecond;     // how long faults strike
   Nanos patience = 300 * kSecond;  // to come to rest after them
   store::StoreOptions store;
@@ -55,6 +60,9 @@ struct Coverage {
   cell::LogicCounters logic;
   std::uint64_t peak_users_bytes = 0;  // most of the budget's users account
   std::uint64_t lives = 0;
+  std::uint64_t full = 0;     // looks at a process that was at its budget's hard limit
+  std::uint64_t backlog = 0;  // messages not delivered when the cut was mended, as clients know it
+  MishapCounts mishaps;
   void Add(const cell::LogicCounters& counters, const Budget& budget);
   void Add(const Coverage& other);
 };
@@ -72,9 +80,13 @@ class Cluster {
   const Coverage& coverage() const { return *coverage_; }
   void PowerOff();
   std::uint64_t faults() const { return chaos_.faults(); }
-  // Puts an older copy of one cell's disk back, as a careless operator would.
+  // Puts an older copy of one cell's disk back, as a careless operator would, and tells nobody.
   void LoseData(CellId cell, const SimDisk::Contents& older);
   const SimDisk::Contents& DiskOf(CellId cell) const { return stores_[cell]->disk().contents(); }
+  // For clients of the scenario's own.
+  Endpoint GatewayOf(CellId cell) const;
+  void SendClientsAway() { stage_.away = true; }
+  void CrashStoreOf(CellId cell) { world_.Crash(*stores_[cell]); }
 
  private:
   void AddRegistry();
@@ -84,10 +96,17 @@ class Cluster {
   cell::HostOptions HostOf(CellId cell) const;
   Endpoint Registry() const;
 
+  void CutPaths();
+  void MendPaths();
+  std::uint64_t Undelivered() const;
+
   // Each runs one phase; what it complains of, or nothing.
   std::string Trouble();
   std::string WithoutClients();
   std::string Finish();
+  // Until everything that is stored is delivered, or for so long; what is on the disks then.
+  std::string Settle(Nanos patience, Disks* disks);
+  void Look();
   std::string Complaint() const;
   bool AllTold() const;
   Result<Disks, std::string> Read() const;
@@ -98,9 +117,11 @@ class Cluster {
   Stage stage_;
   const std::unique_ptr<Coverage> coverage_ = std::make_unique<Coverage>();
   World world_;
+  Mishaps mishaps_;
   std::vector<Node*> nodes_;
   std::vector<Node*> stores_;    // by cell
   std::vector<Node*> gateways_;  // by cell
+  std::vector<Node*> relays_;    // by cell
   Chaos chaos_;
 };
 

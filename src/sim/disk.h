@@ -56,6 +56,10 @@ class SimDisk {
   const Contents& contents() const { return contents_; }
   // An older or other state put back: lost data, for checks that must notice.
   void Replace(Contents contents) { contents_ = std::move(contents); }
+  // One record that is not what was written: damage, or its repair.
+  void Put(store::Space space, const std::string& key, std::string value) {
+    contents_[static_cast<std::size_t>(space)].insert_or_assign(key, std::move(value));
+  }
 
   // The next commit's sync fails.
   void FailNextCommit() { fail_next_ = true; }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,23 +29,27 @@ struct UserOnDisk {
   wire::UserRecord record;
   std::vector<BoxEntry> out;
   std::vector<BoxEntry> in;
+  std::string refused;  // why the records do not read back, if they do not
+  bool loss = false;    // the store says that it lost something, perhaps of this user
 };
 using Disks = std::map<UserId, UserOnDisk>;
 
-// `by_cell` are the disks' contents.
+// `by_cell` are the disks' contents. Whoever is in `hit`, or named by a store that one of them is
+// in, may be refused.
 Result<Disks, std::string> ReadDisks(const Workload& workload,
                                      const std::vector<SimDisk::Contents>& by_cell,
-                                     const store::StoreOptions& options);
+                                     const store::StoreOptions& options,
+                                     const std::set<UserId>& hit = {});
 
 // Every box for itself: no gap, every entry what its sender's plan says, the counters those of the
-// boxes; and nobody was ever told a counter that is higher than what is there.
-std::string CheckBoxes(const Workload& workload, const Disks& disks,
-                       const std::map<UserId, Notebook>& notebooks);
+// boxes; and nobody was ever told a counter that is higher than what is there, unless the store
+// says that it lost something of a user who is hit.
+std::string CheckBoxes(const Stage& stage, const Disks& disks);
 // The inbox of R restricted to S equals the outbox of S restricted to R; everything stored is
-// delivered, and known to be: SendId == SendAckId; the sums agree.
-std::string CheckDelivered(const Workload& workload, const Disks& disks);
-// Everybody has said and read everything.
-std::string CheckFinished(const Workload& workload, const Disks& disks,
-                          const std::map<UserId, Notebook>& notebooks);
+// delivered, and known to be: SendId == SendAckId; the sums agree. All this between users of whom
+// none is hit.
+std::string CheckDelivered(const Stage& stage, const Disks& disks);
+// Everybody has said and read everything, but for those who are hit and their friends.
+std::string CheckFinished(const Stage& stage, const Disks& disks);
 
 }  // namespace baiwan::sim

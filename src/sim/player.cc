@@ -9,7 +9,6 @@ namespace baiwan::sim {
 namespace {
 
 constexpr Nanos kMinTick = 2 * kMillisecond;
-constexpr Nanos kMaxTick = 60 * kMillisecond;
 constexpr Nanos kConnectTimeout = 2 * kSecond;
 constexpr Nanos kWelcomeTimeout = 20 * kSecond;
 constexpr Nanos kHeartbeat = 2 * kSecond;
@@ -24,6 +23,20 @@ constexpr double kTakeOver = 0.01;  // of a tick
 constexpr double kReread = 0.1;     // of a connect that reads the inbox from the start
 
 }  // namespace
+
+bool Stage::MustFinish(UserId user) const {
+  if (hit.empty()) return true;
+  const auto& friends = workload.FriendsOf(user);
+  return hit.count(user) == 0 && std::none_of(friends.begin(), friends.end(),
+                                              [this](UserId f) { return hit.count(f) > 0; });
+}
+
+bool Stage::MustRead(UserId user) const {
+  if (hit.empty()) return true;
+  const auto& friends = workload.FriendsOf(user);
+  return hit.count(user) == 0 &&
+         std::all_of(friends.begin(), friends.end(), [this](UserId f) { return MustFinish(f); });
+}
 
 Player::Player(Node& node, Stage& stage, UserId user, Endpoint gateway, std::size_t device)
     : node_(node),
@@ -50,7 +63,7 @@ void Player::Complain(const std::string& what) {
 
 void Player::Tick() {
   NodeContext& node = node_.context();
-  node.loop.After(Between(rng_, kMinTick, kMaxTick), [this] { Tick(); });
+  node.loop.After(Between(rng_, kMinTick, stage_.max_tick), [this] { Tick(); });
   const Nanos now = node.clock.Monotonic();
   if (stage_.away) {
     socket_.reset();
@@ -70,7 +83,7 @@ void Player::Tick() {
     book_.sender = device_;
     next_ = book_.send_id + 1;  // whatever the other one has on its way
   }
-  if (stage_.may_send && book_.sender == device_) SendSome();
+  if (stage_.may_send && book_.sender == device_ && !book_.gave_up) SendSome();
 }
 
 void Player::Dial() {
@@ -94,13 +107,15 @@ void Player::Connected(std::unique_ptr<net::WebSocket> socket) {
   welcome_by_ = node_.clock().Monotonic() + kWelcomeTimeout;
   again_.clear();
   ++book_.connects;
-  known_send_id_ = book_.send_id;
-  known_receive_id_ = book_.receive_id;
+  losses_ = stage_.LossesOf(user_);
+  const bool anew = book_.losses != losses_;
+  known_send_id_ = anew ? 0 : book_.send_id;
+  known_receive_id_ = anew ? 0 : book_.receive_id;
   wire::ClientFrame frame;
   wire::Connect& connect = *frame.mutable_connect();
   connect.set_user(user_);
   connect.set_receive(true);
-  pushed_ = rng_.Chance(kReread) ? 0 : book_.read_up_to[device_];
+  pushed_ = rng_.Chance(kReread) || anew ? 0 : book_.read_up_to[device_];
   connect.set_after(pushed_);
   connect.set_device(fmt::format("device {}", device_));
   Send(frame);
@@ -198,6 +213,7 @@ void Player::OnMessage(bool, std::string_view data) {
   if (!frame.ParseFromArray(data.data(), static_cast<int>(data.size()))) {
     return Complain("was sent something that is not a frame");
   }
+  if (losses_ != stage_.LossesOf(user_)) return;  // from before the loss
   if (frame.has_welcome()) OnWelcome(frame.welcome());
   for (const wire::Refusal& refusal : frame.refusals()) OnRefusal(refusal);
   for (const wire::BoxMessage& push : frame.pushes()) OnPush(push);
@@ -209,6 +225,7 @@ void Player::OnWelcome(const wire::Welcome& welcome) {
   const wire::Counters& c = welcome.counters();
   if (welcome_) return Complain("was welcomed twice");
   if (welcome.user() != user_) return Complain("was welcomed as somebody else");
+  if (book_.losses != losses_) StartOver(c);
   // Each was shown, so it was durable, so it is there still.
   if (c.send_id() < known_send_id_) {
     return Complain(fmt::format("SendId went back from {} to {}", known_send_id_, c.send_id()));
@@ -222,6 +239,15 @@ void Player::OnWelcome(const wire::Welcome& welcome) {
   next_ = c.send_id() + 1;
   book_.receive_id = std::max<Seq>(book_.receive_id, c.receive_id());
   Told(c.send_id(), c.send_ack_id());
+}
+
+void Player::StartOver(const wire::Counters& counters) {
+  book_.losses = losses_;
+  book_.send_id = counters.send_id();
+  book_.send_ack_id = counters.send_ack_id();
+  book_.receive_id = counters.receive_id();
+  book_.received.clear();
+  std::fill(book_.read_up_to.begin(), book_.read_up_to.end(), 0);
 }
 
 void Player::Told(Seq stored, Seq delivered) {
@@ -252,8 +278,18 @@ void Player::OnRefusal(const wire::Refusal& refusal) {
       return;
     default:
       if (deserved_.count({n, refusal.reason()}) > 0) return;
+      if (MayBeRefusedForGood(refusal)) {
+        book_.gave_up = true;
+        return;
+      }
       return Complain(fmt::format("{} was refused: {}", n, refusal.detail()));
   }
+}
+
+bool Player::MayBeRefusedForGood(const wire::Refusal& refusal) const {
+  if (stage_.hit.count(user_) > 0) return true;
+  if (refusal.send_id() == 0 || refusal.send_id() > stage_.workload.messages()) return false;
+  return stage_.hit.count(stage_.workload.At(user_, refusal.send_id()).to) > 0;
 }
 
 void Player::OnPush(const wire::BoxMessage& push) {

@@ -7,7 +7,9 @@
 //     repeats after the time it was told; otherwise it repeats nothing;
 //   - it keeps the highest counter that it was ever told, and its place in the inbox, in a notebook
 //     that survives its crashes, and complains there of whatever must not be: a counter that went
-//     back, a push out of order or with other bytes, a refusal without a reason.
+//     back, a push out of order or with other bytes, a refusal without a reason;
+//   - where its store is known to have lost something it starts over: it goes on behind the SendId
+//     that it is told, and reads the inbox from the start.
 //
 // One device of a user sends at a time; now and then another one takes over. All of them read.
 //
@@ -45,7 +47,9 @@ struct Notebook {
   std::vector<std::pair<UserId, Seq>> received;  // by receive id - 1: sender, send id
   std::uint64_t connects = 0;
   std::uint64_t refusals = 0;
-  std::string wrong;  // the first complaint
+  std::uint64_t losses = 0;  // how many of Stage::losses this book knows of
+  bool gave_up = false;      // was refused for good, as whoever is hit may be
+  std::string wrong;         // the first complaint
 };
 
 // What all clients of a run share.
@@ -53,7 +57,21 @@ struct Stage {
   const Workload& workload;
   std::map<UserId, Notebook> notebooks;
   bool may_send = true;
-  bool away = false;  // all clients have left
+  bool away = false;                   // all clients have left
+  Nanos max_tick = 60 * kMillisecond;  // between two looks of a client at what there is to do
+  // How often a user's store is known to have lost something of his.
+  std::map<UserId, std::uint64_t> losses;
+  // Whose records are hit by a mishap of the disk: they, and whoever writes to them, may be refused
+  // for good. They may never be shown anything wrong.
+  std::set<UserId> hit;
+
+  std::uint64_t LossesOf(UserId user) const {
+    const auto at = losses.find(user);
+    return at == losses.end() ? 0 : at->second;
+  }
+  // Nothing keeps this user from sending everything, or from reading all that will ever come.
+  bool MustFinish(UserId user) const;
+  bool MustRead(UserId user) const;
 };
 
 class Player final : public net::WsHandler {
@@ -75,7 +93,9 @@ class Player final : public net::WsHandler {
   void Send(const wire::ClientFrame& frame);
 
   void OnWelcome(const wire::Welcome& welcome);
+  void StartOver(const wire::Counters& counters);
   void OnRefusal(const wire::Refusal& refusal);
+  bool MayBeRefusedForGood(const wire::Refusal& refusal) const;
   void OnPush(const wire::BoxMessage& push);
   void Told(Seq stored, Seq delivered);
   void Complain(const std::string& what);
@@ -92,7 +112,8 @@ class Player final : public net::WsHandler {
   bool welcome_ = false;
   Nanos dial_at_ = 0;
   Nanos welcome_by_ = 0;
-  Seq known_send_id_ = 0;  // of the book, when this connection asked for its welcome
+  std::uint64_t losses_ = 0;  // that were known when this connection began
+  Seq known_send_id_ = 0;     // of the book, when this connection asked for its welcome
   Seq known_receive_id_ = 0;
   Seq next_ = 1;                // the lowest send id that this connection has not sent
   std::map<Seq, Nanos> again_;  // to be sent again, and when

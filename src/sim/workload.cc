@@ -32,6 +32,13 @@ Workload::Workload(std::uint64_t seed, const WorkloadOptions& options)
   Rng rng(Mix(seed, kFriendsPurpose));
   for (std::size_t i = 0; i < users_.size(); ++i) {
     Befriend(friends_, users_[i], users_[(i + 1) % users_.size()]);  // nobody is alone
+    if (options.friends > 0) {
+      // Each friendship has two ends, and the ring gives everybody two friends.
+      for (std::uint32_t n = 2; n + 1 < options.friends; n += 2) {
+        Befriend(friends_, users_[i], users_[rng.Below(users_.size())]);
+      }
+      continue;
+    }
     for (std::size_t j = 0; j < i; ++j) {
       if (rng.Chance(kFriendship)) Befriend(friends_, users_[i], users_[j]);
     }

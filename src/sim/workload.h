@@ -21,6 +21,7 @@ struct WorkloadOptions {
   std::uint32_t partitions = 8;
   std::uint32_t messages = 40;        // of each user
   std::uint32_t max_body = 64 << 10;  // bytes, as the cells take them
+  std::uint32_t friends = 0;          // of a user, about; 0: half of all others
 };
 
 class Workload {
