@@ -7,6 +7,8 @@
 namespace baiwan::monitor {
 namespace {
 
+constexpr Nanos kWithdrawnWithin = 8 * kSecond;  // less than a lease of the registry
+
 // Numbers come from other processes: counts must stay counts, also when summed up.
 std::uint64_t Count(double value) {
   return value > 0 ? static_cast<std::uint64_t>(std::min(value, 1e15)) : 0;
@@ -46,7 +48,8 @@ void BoardKeeper::Update(Seen& seen, const Look& look, Nanos now) {
 }
 
 void BoardKeeper::Take(const std::vector<Look>& looks, Nanos now, const CpuTimes& cpu) {
-  roll_call_.Take(looks);
+  withdrawn_ = Withdrawn(looks, now);
+  roll_call_.Take(looks, withdrawn_);
   for (auto& [id, seen] : seen_) seen.answers = false;
   for (const Look& look : looks) {
     const std::string id = look.process.id();
@@ -89,6 +92,18 @@ void BoardKeeper::Take(const std::vector<Look>& looks, Nanos now, const CpuTimes
   cpu_ = cpu;
 }
 
+// A load client that ends withdraws from the registry, and is not asked any more before anybody has
+// said that it ended well. One that is killed stays listed until its lease is over, and by then its
+// last answer is older.
+std::set<std::string> BoardKeeper::Withdrawn(const std::vector<Look>& looks, Nanos now) const {
+  std::set<std::string> withdrawn;
+  for (const auto& [id, seen] : seen_) {
+    if (seen.process.has("load") && now - seen.at < kWithdrawnWithin) withdrawn.insert(id);
+  }
+  for (const Look& look : looks) withdrawn.erase(look.process.id());
+  return withdrawn;
+}
+
 void BoardKeeper::Finish(Seen& seen) {
   Values& v = seen.values;
   v["drive_users_finished_total"] = ValueOf(v, "drive_users");
@@ -104,7 +119,8 @@ void BoardKeeper::AddLoad(const Seen& seen) {
   state_.delivered += Count(ValueOf(v, "drive_delivered_total"));
   state_.cells.push_back({seen.process.endpoint.ToString(),
                           Count(ValueOf(v, "drive_users_finished_total")),
-                          seen.answers ? Count(seen.gained) : 0, seen.answers || IsDone(v)});
+                          seen.answers ? Count(seen.gained) : 0,
+                          seen.answers || IsDone(v) || withdrawn_.count(seen.process.id()) > 0});
 }
 
 void BoardKeeper::AddProcesses() {

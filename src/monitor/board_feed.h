@@ -59,6 +59,7 @@ class BoardKeeper {
   };
 
   void Update(Seen& seen, const Look& look, Nanos now);
+  std::set<std::string> Withdrawn(const std::vector<Look>& looks, Nanos now) const;
   static void Finish(Seen& seen);
   void AddLoad(const Seen& seen);
   void AddProcesses();
@@ -70,6 +71,7 @@ class BoardKeeper {
   RollCall roll_call_;
   std::map<std::string, Seen> seen_;  // by Process::id()
   std::set<std::string> ended_;
+  std::set<std::string> withdrawn_;  // ids, at the last look
   CpuTimes cpu_;
   HostTracker tracker_;
   std::map<std::string, HostUse> hosts_;

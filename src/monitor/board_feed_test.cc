@@ -126,7 +126,7 @@ TEST(BoardKeeper, ALoadClientThatLeftWhenItWasDoneIsNotMissing) {
   keeper.Take(
       {Answer("load", "drive-0", 0, Load(50, 50)), Answer("load", "drive-1", 1, Load(50, 49))},
       kSecond, {});
-  keeper.Take({}, 2 * kSecond, {});
+  keeper.Take({Silent("load", "drive-1", 1)}, 2 * kSecond, {});
   EXPECT_THAT(keeper.state().missing, ElementsAre("drive-1"));
   EXPECT_EQ(keeper.state().expected, 1U);
   EXPECT_EQ(keeper.state().finished, 99U);  // and stays on the board
@@ -151,8 +151,24 @@ TEST(BoardKeeper, ALoadClientThatEndedBetweenTwoLooksIsDoneAndNotMissing) {
   EXPECT_THAT(keeper.state().missing, ::testing::IsEmpty());
   EXPECT_TRUE(keeper.state().cells[0].answers);
   // One that nobody has said this of is missing.
-  keeper.Take({}, 7 * kSecond, {});
+  keeper.Take({Silent("load", "drive-1", 1)}, 7 * kSecond, {});
   EXPECT_THAT(keeper.state().missing, ElementsAre("drive-1"));
+}
+
+TEST(BoardKeeper, ALoadClientThatHasWithdrawnIsNotMissedBeforeALeaseWouldBeOver) {
+  BoardKeeper keeper(2);
+  keeper.Take(
+      {Answer("load", "drive-0", 0, Load(50, 49)), Answer("load", "drive-1", 1, Load(50, 9))},
+      kSecond, {});
+  keeper.Take({Silent("load", "drive-1", 1)}, 4 * kSecond, {});
+  EXPECT_THAT(keeper.state().missing, ElementsAre("drive-1"));
+  EXPECT_EQ(keeper.state().expected, 1U);
+  EXPECT_TRUE(keeper.state().cells[0].answers);
+  EXPECT_FALSE(keeper.state().cells[1].answers);
+  EXPECT_EQ(keeper.state().finished, 58U) << "that it has finished nobody has said";
+  keeper.Take({}, 12 * kSecond, {});
+  EXPECT_THAT(keeper.state().missing, ElementsAre("drive-0", "drive-1"));
+  EXPECT_FALSE(keeper.state().cells[0].answers);
 }
 
 TEST(BoardKeeper, UsersWhoseLoadClientHasNotAnsweredYetCountWhereTheirNumberIsKnown) {

@@ -17,7 +17,7 @@ std::string MachineProcess(const Process& process, const Values& values) {
   return fmt::format("{} {:.0f}", process.ops.host, std::min(pid, 1e15));
 }
 
-void RollCall::Take(const std::vector<Look>& looks) {
+void RollCall::Take(const std::vector<Look>& looks, const std::set<std::string>& withdrawn) {
   for (auto& [id, known] : known_) known.answers = false;
   left_ = 0;
   missing_.clear();
@@ -36,7 +36,7 @@ void RollCall::Take(const std::vector<Look>& looks) {
   }
   for (const auto& [id, known] : known_) {
     if (known.answers) continue;
-    if (known.done || ended_.count(known.name) > 0) {
+    if (known.done || ended_.count(known.name) > 0 || withdrawn.count(id) > 0) {
       ++left_;
     } else {
       missing_.push_back(known.name);

@@ -23,7 +23,8 @@ class RollCall {
   // `expected` 0: whoever has been seen.
   explicit RollCall(std::uint32_t expected = 0) : told_(expected) {}
 
-  void Take(const std::vector<Look>& looks);
+  // `withdrawn`: ids of those who are not listed any more, and are not missed yet.
+  void Take(const std::vector<Look>& looks, const std::set<std::string>& withdrawn = {});
   // A load client of this name has ended as it should, whatever the last look at it said.
   void Leave(const std::string& name) { ended_.insert(name); }
 
