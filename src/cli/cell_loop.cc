@@ -139,7 +139,9 @@ Result<bool, std::string> CellLoop::StartHost(const Config& config, const std::s
   options.deployment = config.string("deployment.name");
   options.http_limits.max_connections = static_cast<std::uint32_t>(shares_.descriptors.clients);
   options.logic_options.max_batch_bytes = shares_.memory.batch;
-  options.max_links = static_cast<std::uint32_t>(shares_.descriptors.links);
+  const DescriptorShares& descriptors = shares_.descriptors;
+  options.max_links = static_cast<std::uint32_t>(descriptors.links - descriptors.handshakes);
+  options.link_limits.max_handshakes = static_cast<std::uint32_t>(descriptors.handshakes);
   for (Endpoint* at : {&options.http, &options.relay_listen, &options.logic_listen, &options.ops}) {
     *at = Shifted(*at, std::int64_t{cell} - config.integer("cell.first"));
   }

@@ -16,7 +16,7 @@ constexpr std::uint64_t kOfStore = 40;       // logs, manifest, folders, tables 
 constexpr std::uint64_t kMostTables = 256;   // of a store that are kept open …
 constexpr std::uint64_t kLeastTables = 24;   // … and what RocksDB cannot do without
 constexpr std::uint64_t kQuestions = 8;      // of a cell towards the registry
-constexpr std::uint64_t kHandshakes = 32;    // of strangers at a listener for links
+constexpr std::uint64_t kHandshakes = 32;    // of strangers at a listener for links, at least
 constexpr std::uint64_t kRoleLinks = 4;      // of gateway and relay, and of those they replace
 constexpr std::uint64_t kLeastClients = 16;  // of a cell
 constexpr std::uint64_t kWatchers = 1024;    // of a process without a gateway, most
@@ -73,7 +73,9 @@ Result<DescriptorShares, std::string> ShareDescriptors(const Config& config, std
   std::uint64_t listeners = 0;
   if (relay) ++listeners;
   if (logic && !(gateway && relay)) ++listeners;
-  s.links = listeners == 0 ? 0 : others + others / 2 + kRoleLinks + kHandshakes;
+  const std::uint64_t most_handshakes = Number(config, "link.max_handshakes");
+  s.handshakes = listeners == 0 ? 0 : std::min(kHandshakes, most_handshakes);
+  s.links = listeners == 0 ? 0 : others + others / 2 + kRoleLinks + s.handshakes;
   const std::uint64_t of_cell = s.dialed + listeners * s.links + net::HttpServer::kReserve;
   const bool on_disk = logic && config.choice("store.engine") == "rocksdb";
   s.stores = on_disk ? used_loops : 0;
@@ -95,6 +97,14 @@ Result<DescriptorShares, std::string> ShareDescriptors(const Config& config, std
   if (s.stores > 0) {
     s.tables = std::clamp(rest / 4 / s.stores, kLeastTables, kMostTables);
     rest -= s.stores * s.tables;
+  }
+  // Strangers who dial a port for links may have a little more than the least.
+  if (listeners > 0) {
+    const std::uint64_t more =
+        std::min(most_handshakes - s.handshakes, rest / 16 / (cells * listeners));
+    s.handshakes += more;
+    s.links += more;
+    rest -= cells * listeners * more;
   }
   s.lingering = std::min(kMostLingering, rest / 8 / used_loops);
   s.clients = std::min((rest - used_loops * s.lingering) / cells, most_clients);

@@ -25,15 +25,16 @@ std::uint64_t DescriptorLimit();
 
 struct DescriptorShares {
   std::uint64_t limit = 0;
-  std::uint64_t program = 0;    // standard files, loops, timers, what is read now and then
-  std::uint64_t stores = 0;     // how many of them
-  std::uint64_t tables = 0;     // RocksDB's, of one store; 0: there is none
-  std::uint64_t dialed = 0;     // links and questions that one cell has towards others
-  std::uint64_t links = 0;      // that one listener of a cell accepts
-  std::uint64_t wanted = 0;     // gateway.max_connections
-  std::uint64_t clients = 0;    // of one cell's gateway; at most what is wanted
-  std::uint64_t lingering = 0;  // of one loop
-  std::uint64_t accepted = 0;   // of one loop: clients, links and what lingers
+  std::uint64_t program = 0;     // standard files, loops, timers, what is read now and then
+  std::uint64_t stores = 0;      // how many of them
+  std::uint64_t tables = 0;      // RocksDB's, of one store; 0: there is none
+  std::uint64_t dialed = 0;      // links and questions that one cell has towards others
+  std::uint64_t links = 0;       // that one listener of a cell accepts, half done or whole
+  std::uint64_t handshakes = 0;  // of these, half done
+  std::uint64_t wanted = 0;      // gateway.max_connections
+  std::uint64_t clients = 0;     // of one cell's gateway; at most what is wanted
+  std::uint64_t lingering = 0;   // of one loop
+  std::uint64_t accepted = 0;    // of one loop: clients, links and what lingers
 
   bool fits() const { return clients >= wanted; }
   // In one line.

@@ -36,6 +36,7 @@ TEST(DescriptorsTest, OfAMachineOf20000OneCellHasAllThatItWants) {
   EXPECT_TRUE(s->fits());
   EXPECT_EQ(s->clients, 16'384u);
   EXPECT_EQ(s->tables, 256u);
+  EXPECT_EQ(s->handshakes, 1024u);
   EXPECT_LE(Sum(*s, 1, 1, 1), 20'000u);
 }
 
@@ -59,6 +60,8 @@ TEST(DescriptorsTest, ClientsHaveWhatStoresAndLinksLeave) {
     EXPECT_GE(s->clients, 16u);
     EXPECT_GE(s->links, c.cells == 40 ? 39u : 1u);
     EXPECT_GE(s->accepted, s->clients + s->links);
+    EXPECT_GE(s->handshakes, 32u);
+    EXPECT_LT(s->handshakes, s->links);
   }
   const auto two = ShareDescriptors(With(cases[1].sets), 20'000);
   EXPECT_FALSE(two->fits());
