@@ -30,7 +30,8 @@ int Run(const std::vector<std::string>& paths) {
     if (!stored) {
       return Fail(fmt::format("the store {} cannot be changed: {}", path, Message(stored.error())));
     }
-    Print(fmt::format("{}, {}, has a life of its own now\n", path, stored->ToString()));
+    Print(fmt::format("{}, {}, has a life of its own now, and asks other cells for what it lacks\n",
+                      path, stored->ToString()));
   }
   return Finish(kDone);
 }

@@ -164,26 +164,37 @@ bool User::SameAsStored(const wire::Message& stored, const Submission& s) {
 }
 
 void User::Append(const Submission& s, std::uint64_t now_ms, CommitBatch& batch) {
+  Friend* f = s.is_void ? nullptr : Find(s.receiver);
+  // Friendship is checked once, here, when the message is numbered.
+  if (f == nullptr || f->flags & kDiverged || f->sent >= kMaxPairSeq) {
+    const std::uint32_t checksum = s.is_void ? s.checksum : MessageChecksum(id_, 0, s.send_id, {});
+    const VoidReason why = s.is_void ? VoidReason::kByClient : VoidReason::kNotFriend;
+    return AppendVoid(s.send_id, checksum, why, now_ms, batch);
+  }
   wire::Message m;
   m.seq = m.send_id = s.send_id;
   m.timestamp_ms = now_ms;
   m.checksum = s.checksum;
-  Friend* f = s.is_void ? nullptr : Find(s.receiver);
-  // Friendship is checked once, here, when the message is numbered.
-  if (f != nullptr && !(f->flags & kDiverged) && f->sent < kMaxPairSeq) {
-    m.peer = f->id;
-    m.pair_seq = ++f->sent;
-    m.body = s.body;
-    ++unacked_;
-    pending_.push_back({s.send_id, f->sent, s.checksum, IndexOf(f)});
-  } else {
-    m.kind = Kind::kVoid;
-    m.reason = s.is_void ? VoidReason::kByClient : VoidReason::kNotFriend;
-    m.checksum = s.is_void ? s.checksum : MessageChecksum(id_, 0, s.send_id, {});
-    pending_.push_back({s.send_id, 0, m.checksum, kVoidFriend});
-  }
+  m.peer = f->id;
+  m.pair_seq = ++f->sent;
+  m.body = s.body;
+  ++unacked_;
+  pending_.push_back({s.send_id, f->sent, s.checksum, IndexOf(f)});
   send_id_ = s.send_id;
   undurable_bytes_ += static_cast<std::uint32_t>(m.body.size());
+  batch.AddOut(SlotIn(batch), m);
+}
+
+void User::AppendVoid(Seq send_id, std::uint32_t checksum, VoidReason reason, std::uint64_t now_ms,
+                      CommitBatch& batch) {
+  wire::Message m;
+  m.seq = m.send_id = send_id;
+  m.timestamp_ms = now_ms;
+  m.checksum = checksum;
+  m.kind = Kind::kVoid;
+  m.reason = reason;
+  pending_.push_back({send_id, 0, checksum, kVoidFriend});
+  send_id_ = send_id;
   batch.AddOut(SlotIn(batch), m);
 }
 
@@ -269,11 +280,12 @@ Delivered User::Deliver(const wire::Message& m, CommitBatch& batch, Outbound& ou
   return Delivered::kAccepted;
 }
 
-Delivered User::Offered(UserId sender, Seq /*first*/, Seq last, Outbound& out) {
+Delivered User::Offered(UserId sender, Seq first, Seq last, Outbound& out) {
   Friend* f = Find(sender);
   if (f == nullptr) return Delivered::kNotFriend;
   if (f->flags & kDiverged) return Delivered::kDiverged;
   f->flags &= static_cast<std::uint16_t>(~kGapTold);
+  if (first > last && f->received == last && f->undurable == 0) return Delivered::kDuplicate;
   out.Ack(*this, sender, Seq{f->received} - f->undurable);
   if (f->received >= last) return Delivered::kDuplicate;
   out.Gap(*this, sender, Seq{f->received} + 1);
@@ -284,10 +296,7 @@ Acked User::Ack(UserId from, Seq upto, CommitBatch& batch) {
   Friend* f = Find(from);
   if (f == nullptr) return Acked::kUnknown;
   if (f->flags & kDiverged) return Acked::kDiverged;
-  if (upto > f->sent) {
-    f->flags |= kDiverged;
-    return Acked::kDiverged;
-  }
+  if (upto > f->sent) return Acked::kAhead;
   AckHold(IndexOf(f), static_cast<std::uint32_t>(upto));
   if (upto <= f->acked) return Acked::kOld;
   batch.AddAck(SlotIn(batch), from, upto);
@@ -298,10 +307,11 @@ Acked User::Gap(UserId from, Seq next, bool may_rewind, CommitBatch& batch) {
   Friend* f = Find(from);
   if (f == nullptr) return Acked::kUnknown;
   if (f->flags & kDiverged) return Acked::kDiverged;
-  if (next == 0 || next > Seq{f->sent} + 1) {
+  if (next == 0) {
     f->flags |= kDiverged;
     return Acked::kDiverged;
   }
+  if (next > Seq{f->sent} + 1) return Acked::kAhead;
   if (next > f->acked) {
     GapHold(IndexOf(f), static_cast<std::uint32_t>(next));
     return Acked::kOld;
@@ -314,16 +324,6 @@ Acked User::Gap(UserId from, Seq next, bool may_rewind, CommitBatch& batch) {
   f->acked = static_cast<std::uint32_t>(next - 1);
   rewound_ = true;
   return Acked::kRewound;
-}
-
-bool User::diverged(UserId with) const {
-  const Friend* f = Find(with);
-  return f != nullptr && f->flags & kDiverged;
-}
-
-void User::Diverge(UserId with) {
-  Friend* f = Find(with);
-  if (f != nullptr) f->flags |= kDiverged;
 }
 
 // ---------------------------------------------------------------- release

@@ -87,9 +87,16 @@ enum class Acked : std::uint8_t {
   kJournalled,  // visible once the batch is durable
   kOld,
   kUnknown,   // from somebody who is not a friend
-  kDiverged,  // acknowledges what was never sent, or has done so: the pair has stopped
+  kAhead,     // acknowledges what was never sent: nothing has changed, see Restore
+  kDiverged,  // the pair has stopped
   kRewound,   // the friend's store has gone back: snapshot this user with the batch, and load it
               // again once no batch with it is under way or gathering
+};
+
+enum class Restored : std::uint8_t {
+  kAppended,
+  kThere,     // stood here already
+  kDiverged,  // contradicts what stands here; the pair has stopped
 };
 
 class User;
@@ -154,8 +161,18 @@ class User {
   // `message.peer` is the sender.
   Delivered Deliver(const wire::Message& message, wire::CommitBatch& batch, Outbound& out);
   // A new session of the sender: what it has for us. Answers with an Ack, and a Gap if we lack
-  // some. That we have more than it sent is for the sender to find out, from the Ack.
+  // some. That we have more than it sent is for the sender to find out, from the Ack. If `first` is
+  // above `last`, the sender knows that we have all of it, and hears only if we have not.
   Delivered Offered(UserId sender, Seq first, Seq last, Outbound& out);
+  // A message of ours that is in a friend's store and perhaps no more in this one, which was put
+  // back from a copy: into the outbox, under its number. Numbers before it that nothing is known of
+  // become voids (lost), and what waited for its number is dropped. Rising, over all friends.
+  Restored Restore(const wire::Message& message, wire::CommitBatch& batch);
+  struct PairState {
+    Seq sent = 0;   // applied
+    Seq acked = 0;  // durable
+  };
+  PairState PairWith(UserId friend_id) const;
   // Acks of an incarnation that is over must not come here once a newer one has answered.
   Acked Ack(UserId from, Seq upto, wire::CommitBatch& batch);
   // `may_rewind`: this answers the current session, so a gap below what was acknowledged says that
@@ -179,6 +196,10 @@ class User {
   // The friend of each message that is durable and not acknowledged, in their order.
   void EachPending(const std::function<void(UserId)>& each) const;
   bool Refill(const wire::Message& message, Outbound& out);
+  // Each pair: the friend, how much of it is acknowledged, and how much was sent. Durable.
+  void EachPair(const std::function<void(UserId, Seq acked, Seq sent)>& each) const;
+  // Something of this friend is in the inbox that is not durable yet.
+  bool UnderWay(UserId from) const;
   bool diverged(UserId with) const;
   // The friend's cell says that its store disagrees about this pair: stops it.
   void Diverge(UserId with);
@@ -289,6 +310,8 @@ class User {
   void Compact();
   void DropWaitingIfEmpty();
   SubmitResult Repeat(const Submission& submission);
+  void AppendVoid(Seq send_id, std::uint32_t checksum, wire::VoidReason reason,
+                  std::uint64_t now_ms, wire::CommitBatch& batch);
   void Append(const Submission& submission, std::uint64_t now_ms, wire::CommitBatch& batch);
   void DrainReorder(std::uint64_t now_ms, wire::CommitBatch& batch);
   // Held pairs: user_paths.cc

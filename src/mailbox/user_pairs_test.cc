@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/checksum.h"
 #include "mailbox/testing/one_user.h"
 #include "mailbox/user.h"
 
@@ -188,15 +189,17 @@ TEST(UserPairsTest, AcksThatComeInAnyOrderSayTheSameAfterARestart) {
   EXPECT_EQ(u.user->counters().send_ack_id, 4u);
 }
 
-TEST(UserPairsTest, AnAckOfWhatWasNeverSentStopsOnlyThatPair) {
+TEST(UserPairsTest, ADivergedPairStopsAndNoOther) {
   for (const Seq upto : {Seq{3}, kMax}) {
     OneUser u;
     u.Submit(1, 2, "a");
     u.Submit(2, 2, "b");
     u.Submit(3, 3, "c");
     u.Commit();
-    EXPECT_EQ(u.Ack(2, upto), Acked::kDiverged);
-    EXPECT_TRUE(u.user->diverged(2));
+    EXPECT_EQ(u.Ack(2, upto), Acked::kAhead);  // changes nothing: whoever hears it decides
+    EXPECT_FALSE(u.user->diverged(2));
+    EXPECT_EQ(u.user->counters().send_ack_id, 0u);
+    u.user->Diverge(2);
     // Its word counts no more.
     EXPECT_EQ(u.Ack(2, 1), Acked::kDiverged);
     EXPECT_EQ(u.Gap(2, 1, true), Acked::kDiverged);
@@ -212,14 +215,65 @@ TEST(UserPairsTest, AnAckOfWhatWasNeverSentStopsOnlyThatPair) {
   }
 }
 
-TEST(UserPairsTest, AGapBeyondWhatWasSentStopsThePair) {
-  for (const Seq next : {Seq{0}, Seq{3}, kMax}) {
+wire::Message Back(Seq send_id, UserId to, Seq pair_seq, std::string_view body) {
+  wire::Message m;
+  m.seq = m.send_id = send_id;
+  m.peer = to;
+  m.pair_seq = pair_seq;
+  m.body = body;
+  m.checksum = MessageChecksum(OneUser::kId, to, send_id, body);
+  return m;
+}
+
+TEST(UserPairsTest, WhatAFriendHasIsPutBackUnderItsNumberAndTheRestIsVoid) {
+  OneUser u;
+  u.Submit(1, 2, "a");
+  u.Commit();
+  u.Submit(9, 2, "came before its turn");
+  u.Said();
+  EXPECT_EQ(u.user->Restore(Back(1, 2, 1, "a"), *u.open), Restored::kThere);
+  EXPECT_EQ(u.user->Restore(Back(2, 2, 2, "b"), *u.open), Restored::kAppended);
+  EXPECT_EQ(u.user->Restore(Back(5, 3, 1, "c"), *u.open), Restored::kAppended);
+  EXPECT_EQ(u.user->reorder_count(), 0u);
+  EXPECT_EQ(u.Ack(2, 2), Acked::kJournalled);
+  EXPECT_EQ(u.Ack(3, 1), Acked::kJournalled);
+  u.Commit();
+  EXPECT_EQ(u.user->counters().send_id, 5u);
+  EXPECT_EQ(u.user->counters().send_ack_id, 5u);
+  u.Crash();
+  EXPECT_EQ(u.user->counters().send_id, 5u);
+  EXPECT_EQ(u.user->Restore(Back(2, 2, 2, "b"), *u.open), Restored::kThere);
+  EXPECT_EQ(u.Submit(6, 2, "d").what, Submitted::kTaken);
+  EXPECT_EQ(u.user->PairWith(2).sent, 3u);
+}
+
+TEST(UserPairsTest, WhatComesBackAndDoesNotFitStopsThePair) {
+  for (const wire::Message& m :
+       {Back(1, 2, 1, "not a"), Back(2, 2, 3, "b"), Back(2, 2, 1, "b"), Back(1, 3, 1, "a")}) {
     OneUser u;
     u.Submit(1, 2, "a");
     u.Commit();
-    EXPECT_EQ(u.Gap(2, next), Acked::kDiverged);
-    EXPECT_TRUE(u.user->diverged(2));
+    EXPECT_EQ(u.user->Restore(m, *u.open), Restored::kDiverged);
+    EXPECT_TRUE(u.user->diverged(m.peer));
+    EXPECT_EQ(u.user->applied_send_id(), 1u);
   }
+  OneUser u;
+  wire::Message m = Back(1, 2, 1, "a");
+  m.body = "b";
+  EXPECT_EQ(u.user->Restore(m, *u.open), Restored::kDiverged);
+}
+
+TEST(UserPairsTest, AGapBeyondWhatWasSentChangesNothing) {
+  for (const Seq next : {Seq{3}, kMax}) {
+    OneUser u;
+    u.Submit(1, 2, "a");
+    u.Commit();
+    EXPECT_EQ(u.Gap(2, next), Acked::kAhead);
+    EXPECT_FALSE(u.user->diverged(2));
+  }
+  OneUser u;
+  EXPECT_EQ(u.Gap(2, 0), Acked::kDiverged);
+  EXPECT_TRUE(u.user->diverged(2));
 }
 
 TEST(UserPairsTest, WhatIsUnderWayOfADivergedPairIsStoredButNotForwarded) {

@@ -94,6 +94,7 @@ void BoxChecker::Void(Population::Number n, const StoredMessage& m) {
   const UserId user = books_.people.user(n);
   const char* why = m.void_reason == 1   ? "its client gave it up"
                     : m.void_reason == 2 ? "its receiver was no friend"
+                    : m.void_reason == 3 ? "lost when the store was put back from a copy"
                                          : "for a reason not known here";
   findings_.Add(Kind::kLost, 1, "outbox of user {}: message {} is void, {}", user, m.seq, why);
 }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,17 @@
 #include "wire/user_record.h"
 
 namespace baiwan::wire {
+
+// Another cell's store, as far as this one was told: in which life it was, which opening spoke, and
+// up to which position its log was durable.
+struct PeerStore {
+  CellId cell = 0;
+  std::uint64_t life = 0;
+  std::uint64_t opening = 0;
+  Lsn position = 0;
+
+  bool operator==(const PeerStore&) const = default;
+};
 
 class CommitBatch {
  public:
@@ -85,6 +97,10 @@ class CommitBatch {
   }
   // Recovery may begin after this position once the batch is durable; 0: unchanged.
   void SetCheckpoint(Lsn lsn) { checkpoint_ = lsn; }
+  // All that is remembered of other cells' stores; in the place of what was before.
+  void RememberPeers(std::vector<PeerStore> peers) { peers_ = std::move(peers); }
+  // Whether this store was put back from a copy and may still lack something.
+  void SetPutBack(bool put_back) { put_back_ = put_back; }
 
   const std::vector<User>& users() const { return users_; }
   std::vector<User>& users() { return users_; }
@@ -93,8 +109,12 @@ class CommitBatch {
   const AckEntry& ack(std::uint32_t index) const { return acks_[index]; }
   const std::vector<Snapshot>& snapshots() const { return snapshots_; }
   Lsn checkpoint() const { return checkpoint_; }
+  const std::vector<PeerStore>& peers() const { return peers_; }
+  std::optional<bool> put_back() const { return put_back_; }
 
-  bool empty() const { return users_.empty() && snapshots_.empty() && checkpoint_ == 0; }
+  bool empty() const {
+    return users_.empty() && snapshots_.empty() && checkpoint_ == 0 && !put_back_.has_value();
+  }
   std::size_t messages() const { return entries_.size(); }
   std::size_t bytes() const {
     return bodies_.used() + entries_.size() * sizeof(Entry) + acks_.size() * sizeof(AckEntry) +
@@ -108,6 +128,8 @@ class CommitBatch {
     snapshots_.clear();
     bodies_.Clear();
     checkpoint_ = 0;
+    peers_.clear();
+    put_back_.reset();
     snapshot_bytes_ = 0;
     number_ = 0;
   }
@@ -128,6 +150,8 @@ class CommitBatch {
   std::vector<Snapshot> snapshots_;
   Arena bodies_;
   Lsn checkpoint_ = 0;
+  std::vector<PeerStore> peers_;
+  std::optional<bool> put_back_;
   std::size_t snapshot_bytes_ = 0;
 };
 

@@ -19,6 +19,7 @@ enum class VoidReason : std::uint8_t {
   kNone = 0,
   kByClient = 1,   // the client asked for it
   kNotFriend = 2,  // it had become illegal by the time its turn came
+  kLost = 3,       // this store was put back from a copy, and nobody has the message any more
 };
 
 // In an outbox `seq` is the send id and `peer` the receiver; in an inbox `seq` is the receive id

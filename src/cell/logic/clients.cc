@@ -210,6 +210,10 @@ void Logic::OnSubmit(Resident& r, ClientPort& from, SessionId session, const wir
   if (refuse_all_) {
     return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_NOT_READY);
   }
+  if (mending_ != nullptr && !MaySend(r.user)) {
+    return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_NOT_READY,
+                  "this cell's store was put back: what it lacks of this user comes back first");
+  }
   if (disk_ != DiskState::kRoom) {
     return Refuse(&r, from, session, request_id, submit.send_id(), wire::REASON_OVERLOADED,
                   "the disk of this cell is nearly full");

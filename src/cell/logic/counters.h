@@ -22,6 +22,9 @@ struct LogicCounters {
   std::uint64_t unknown_users = 0;  // notices that a friend's cell does not know the pair
   std::uint64_t diverged = 0;       // pairs stopped because two stores disagree
   std::uint64_t rewinds = 0;        // users gone back because a friend's store did
+  std::uint64_t comparisons = 0;    // with other cells, of all pairs
+  std::uint64_t returned = 0;       // messages that came back from friends' cells
+  std::uint64_t lost = 0;           // numbers of this store that nobody has any more
   std::uint64_t pushed = 0;         // messages pushed to devices
   std::uint64_t reads = 0;          // pages of boxes read
   std::uint64_t loads = 0;          // users loaded

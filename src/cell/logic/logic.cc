@@ -27,8 +27,16 @@ Logic::Logic(NodeContext& node, const LogicOptions& options, const placement::Pl
       spare_(std::make_unique<CommitBatch>()),
       reads_(node.budget, options.reads, std::bind_front(&Logic::MayBegin, this)),
       catch_ups_(node.budget, options.catch_ups, std::bind_front(&Logic::MayBegin, this)),
-      compares_(node.budget, options.compares, std::bind_front(&Logic::MayBegin, this)) {
+      compares_(node.budget, options.compares, std::bind_front(&Logic::MayBegin, this)),
+      opening_(node.rng.Next() | 1),
+      opened_at_(store.next_lsn() - 1),
+      durable_lsn_(opened_at_) {
   open_->set_number(next_batch_++);
+  for (const wire::PeerStore& peer : store.peers()) {
+    if (peer.cell >= kMaxCells) continue;
+    PathTo(peer.cell).store = KnownStore(peer.life, peer.opening, peer.position);
+    PathTo(peer.cell).remembered = peer;
+  }
   node_.loop.AddTurnHook(this);
 }
 
@@ -50,6 +58,7 @@ void Logic::Start() {
   if (!recover_.empty()) {
     node_.log.Info("cell {}: {} users have messages on their way", options_.cell, recover_.size());
   }
+  if (store_.put_back()) StorePutBack();
   Audit();
   LookAtDisk();
 }
@@ -75,13 +84,15 @@ void Logic::OnTurnEnd() {
   RecoverMore();
   StartLoads();
   WorkPaths();
+  WorkComparisons();
   AnswerLocally();
   if (under_way_ == nullptr) Seal();
   ChargeCommits();
   SendPeers();
   TellSessions();
   for (ReadQueue* queue : {&compares_, &catch_ups_, &reads_}) queue->Begin();
-  if (PathsHaveWork()) node_.loop.Post([] {});  // after what else there is to do
+  if (PathsHaveWork() || ComparisonsHaveWork())
+    node_.loop.Post([] {});  // after what else there is to do
   MaybeDrained();
 }
 
@@ -109,6 +120,7 @@ void Logic::Seal() {
   for (auto& path : paths_) {
     if (path != nullptr) path->in_sealed = path->in_bytes;
   }
+  RememberPeers();
   sealed_at_ = node_.clock.Monotonic();
   counters_.wait_nanos +=
       static_cast<std::uint64_t>(open_since_ > 0 ? sealed_at_ - open_since_ : 0);
@@ -119,6 +131,7 @@ void Logic::Seal() {
   store_.Commit(*under_way_, [this, alive = alive_](store::StoreError error) {
     if (*alive) Committed(error);
   });
+  sealed_lsn_ = store_.next_lsn() - 1;
 }
 
 void Logic::Committed(store::StoreError error) {
@@ -128,6 +141,7 @@ void Logic::Committed(store::StoreError error) {
     return;
   }
   const std::unique_ptr<CommitBatch> batch = std::move(under_way_);
+  durable_lsn_ = sealed_lsn_;
   ++counters_.commits;
   counters_.commit_messages += batch->messages();
   counters_.commit_nanos += static_cast<std::uint64_t>(node_.clock.Monotonic() - sealed_at_);
@@ -156,6 +170,7 @@ void Logic::Committed(store::StoreError error) {
     dirty_reply_.push_back(cell);
   }
   FinishSnapshots();
+  CompareDurable(batch->number());
   batch->Clear();
   spare_ = std::make_unique<CommitBatch>(std::move(*batch));
 }
@@ -264,6 +279,7 @@ void Logic::WriteMetrics(MetricsSink& sink) const {
                  static_cast<double>(c.refused[static_cast<std::size_t>(i)]),
                  fmt::format("reason=\"{}\"", CodeOf(reason)));
   }
+  WriteComparisons(sink);
   sink.Gauge("disk_free_bytes", "on the disk under the store", static_cast<double>(disk_free_));
   sink.Gauge("disk_state", "0 room, 1 refuses submissions, 2 takes no deliveries either",
              static_cast<double>(disk_));

@@ -25,8 +25,10 @@
 
 #include "base/metrics.h"
 #include "base/node_context.h"
+#include "cell/logic/comparison.h"
 #include "cell/logic/counters.h"
 #include "cell/logic/disk_reserve.h"
+#include "cell/logic/mending.h"
 #include "cell/logic/read_queue.h"
 #include "cell/logic/resident.h"
 #include "cell/ports.h"
@@ -103,6 +105,8 @@ class Logic final : public LogicPort,
   Incarnation incarnation() const { return store_.incarnation(); }
   std::size_t resident_users() const { return residents_.size(); }
   std::size_t pending_users() const;
+  // This store was put back from a copy, and may lack what other cells have.
+  bool mending() const { return mending_ != nullptr; }
   // Every store-side promise is kept and nothing is under way or waiting.
   bool AtRest() const;
 
@@ -125,7 +129,7 @@ class Logic final : public LogicPort,
   // Both directions between this cell and another one.
   struct Path {
     bool up = false;
-    bool may_rewind = false;  // its logic server is not the one we last spoke to
+    bool may_rewind = false;  // its logic server, or its store, is not the one we last spoke to
     bool full = false;        // a message found no credit since some last came back
     Incarnation peer = 0;
     std::uint64_t session = 0;     // ours, as sender
@@ -146,6 +150,23 @@ class Logic final : public LogicPort,
     std::size_t reply_bytes = 0;
     bool listed_out = false;
     bool listed_reply = false;
+    KnownStore store;
+    wire::PeerStore remembered;   // with the batch that was sealed last
+    std::uint64_t put_back = 0;   // its opening that has to be told that its store was put back
+    std::uint64_t told_back = 0;  // the opening of its store that has told us the same of ours
+    Comparing compare;
+    std::uint64_t in_compared = 0;  // of the peer's comparison, in its session
+  };
+  struct Undecided {
+    CellId from;
+    wire::PairOffer offer;
+    std::uint64_t session;
+  };
+  struct UndecidedGap {
+    CellId from;
+    wire::PairGap gap;
+    std::uint64_t session;
+    std::uint64_t batch;
   };
   // A submission that only the disk knows.
   struct OldSubmit {
@@ -301,6 +322,42 @@ class Logic final : public LogicPort,
   void Refilled(Resident& r, CellId cell, Seq from,
                 const Result<store::BoxPage, store::StoreError>& page);
 
+  void AddOffer(CellId cell, Path& p, const wire::PairOffer& offer);
+  void FromGap(CellId from, const wire::PairGap& g, std::uint64_t session, bool decided);
+  void FromOffer(CellId from, const wire::PairOffer& o, std::uint64_t session);
+
+  // comparison.cc: all pairs with a cell whose store is not what it was
+  void Introduce(const Path& p, wire::PeerBatch& batch) const;
+  void HearOf(CellId cell, Path& p, const wire::PeerBatch& batch);
+  void Compare(CellId cell, Path& p, bool all);
+  void RememberPeers();
+  void CompareInSession(Path& p);
+  void Compared(CellId cell, Path& p, std::uint64_t answered);
+  bool ComparisonsHaveWork() const;
+  bool MayCompareMore(CellId cell, const Path& p) const;
+  void WorkComparisons();
+  void ComparePage(CellId cell, Path& p);
+  void CompareDurable(std::uint64_t batch);
+
+  // mending.cc: this store was put back, and friends' cells have what it lacks
+  struct Search;
+  void StorePutBack();
+  void ToldPutBack(CellId cell, Path& p);
+  void OnAhead(Resident& r, UserId from, Seq upto);
+  bool MaySend(const mailbox::User& user) const;
+  void MendMore();
+  void Mend(UserId user, Resident* r);
+  void TakeBack(Resident& r, const wire::Forward& f);
+  void AskFor(UserId user, Mending::User& of, const Mending::Pair& pair);
+  void AskAgain();
+  void OnReturned(const wire::PeerBatch& batch);
+  void GiveUp(UserId user, UserId with);
+  void OnWant(CellId from, const wire::PairWant& want, std::uint64_t session);
+  void SearchInbox(const std::shared_ptr<Search>& search);
+  // True: there is more to be read.
+  bool Searched(Search& search, const store::BoxPage& page);
+  void WriteComparisons(MetricsSink& sink) const;
+
   // disk.cc
   void LookAtDisk();
   Path& PathTo(CellId cell);
@@ -351,6 +408,15 @@ class Logic final : public LogicPort,
   wire::PeerBatch in_;   // reused
   std::string encoded_;  // reused
   std::uint64_t next_session_ = 1;
+  const std::uint64_t opening_;  // random: this process, as other cells know it
+  const Lsn opened_at_;
+  Lsn sealed_lsn_ = 0;                // with the commit under way
+  Lsn durable_lsn_ = 0;               // told to other cells
+  std::uint32_t comparing_ = 0;       // paths
+  std::vector<Undecided> undecided_;  // what a peer compares, of pairs with something under way
+  std::vector<UndecidedGap> undecided_gaps_;  // until a batch is durable
+  std::unique_ptr<Mending> mending_;          // null: this store was not put back, or lacks nothing
+  std::uint32_t searches_ = 0;                // of inboxes, for other cells
   TimerId audit_timer_ = 0;
   TimerId reorder_timer_ = 0;
   DiskState disk_ = DiskState::kRoom;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "base/rng.h"
 #include "cell/logic/logic.h"
 #include "wire/reuse.h"
 
@@ -79,12 +80,16 @@ void Logic::Offer(mailbox::User& from, UserId receiver, Seq first, Seq last) {
     local_.push_back({LocalAnswer::Kind::kOffer, receiver, from.id(), first, last});
     return;
   }
-  Path& p = PathTo(cell);
-  wire::PairOffer* o = p.out.add_offers();
-  o->set_sender(from.id());
-  o->set_receiver(receiver);
-  o->set_first(first);
-  o->set_last(last);
+  wire::PairOffer offer;
+  offer.set_sender(from.id());
+  offer.set_receiver(receiver);
+  offer.set_first(first);
+  offer.set_last(last);
+  AddOffer(cell, PathTo(cell), offer);
+}
+
+void Logic::AddOffer(CellId cell, Path& p, const wire::PairOffer& offer) {
+  *p.out.add_offers() = offer;
   p.sent += kOfferCredit;
   ListOut(cell, p, kEntryBytes);
 }
@@ -142,7 +147,7 @@ void Logic::ListReply(CellId cell, Path& p, std::size_t bytes) {
 
 void Logic::SendOut(CellId cell, Path& p) {
   if (std::exchange(p.out_bytes, 0) == 0) return;
-  p.out.set_incarnation(store_.incarnation());
+  Introduce(p, p.out);
   p.out.set_session(p.session);
   if (relay_ != nullptr) {
     p.out.SerializeToString(&encoded_);
@@ -153,15 +158,16 @@ void Logic::SendOut(CellId cell, Path& p) {
 
 void Logic::SendReply(CellId cell, Path& p) {
   p.reply_bytes = 0;
-  p.reply.set_incarnation(store_.incarnation());
+  Introduce(p, p.reply);
   p.reply.set_session(p.in_session);
   p.reply.set_consumed(p.in_sealed);
+  p.reply.set_compared(p.in_compared);
   p.in_told = p.in_sealed;
   if (relay_ != nullptr) {
     p.reply.SerializeToString(&encoded_);
     relay_->Reply(cell, encoded_);
   }
-  p.reply.Clear();
+  wire::ClearReused(&p.reply, !p.reply.returned().empty());
 }
 
 void Logic::SendPeers() {
@@ -187,9 +193,13 @@ void Logic::FromPeer(CellId from, std::string_view bytes) {
     return;
   }
   Path& p = PathTo(from);
+  HearOf(from, p, batch);
   if (p.in_session != batch.session()) {
     p.in_session = batch.session();
-    p.in_bytes = p.in_sealed = p.in_told = 0;
+    p.in_bytes = p.in_sealed = p.in_told = p.in_compared = 0;
+    p.reply.Clear();  // said in the one before, and would be taken for answers in this one
+    p.reply_bytes = 0;
+    ListReply(from, p, 0);  // at least who we are
   }
   if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
   bool large = bytes.size() > wire::kReusedBatch;
@@ -211,25 +221,34 @@ void Logic::FromPeer(CellId from, std::string_view bytes) {
     WithUser(f.receiver(), f.body().size(),
              [this, from, m, body = f.body(), receiver = f.receiver(), credit,
               session = p.in_session](Resident* r, wire::Reason failed) mutable {
-               m.body = body;
                Path& path = PathTo(from);
-               if (path.in_session == session) path.in_bytes += credit;
+               if (path.in_session != session) return;  // the new one offers it again
+               m.body = body;
+               path.in_bytes += credit;
                Deliver(from, r, failed, receiver, m);
              });
   }
-  for (const wire::PairOffer& o : batch.offers()) {
-    WithUser(o.receiver(), 0,
-             [this, from, o, session = p.in_session](Resident* r, wire::Reason failed) {
-               Path& path = PathTo(from);
-               if (path.in_session == session) path.in_bytes += kOfferCredit;
-               if (r == nullptr) {
-                 Deliver(from, nullptr, failed, o.receiver(), {.peer = o.sender()});
-               } else {
-                 Offered(from, r, o.receiver(), o.sender(), o.first(), o.last());
-               }
-             });
-  }
+  for (const wire::PairWant& w : batch.wants()) OnWant(from, w, p.in_session);
+  for (const wire::PairOffer& o : batch.offers()) FromOffer(from, o, p.in_session);
   if (large) wire::ClearReused(&batch, true);
+}
+
+void Logic::FromOffer(CellId from, const wire::PairOffer& o, std::uint64_t session) {
+  WithUser(o.receiver(), 0, [this, from, o, session](Resident* r, wire::Reason failed) {
+    Path& path = PathTo(from);
+    if (path.in_session != session) return;
+    if (r == nullptr) {
+      Deliver(from, nullptr, failed, o.receiver(), {.peer = o.sender()});
+    } else if (o.compare() && r->user.UnderWay(o.sender())) {
+      // What is not durable is not said, and must be known to whoever compares.
+      undecided_.push_back({from, o, session});
+      return;
+    } else {
+      Offered(from, r, o.receiver(), o.sender(), o.first(), o.last());
+    }
+    path.in_bytes += kOfferCredit;
+    path.in_compared += o.compare() ? 1 : 0;  // after what there is to answer
+  });
 }
 
 void Logic::Deliver(CellId from_cell, Resident* r, wire::Reason failed, UserId receiver,
@@ -293,39 +312,58 @@ void Logic::ReplyFromPeer(CellId from, std::string_view bytes) {
   }
   // Of another session: what is true of it will be said again in this one.
   if (batch.session() != p.session) return;
+  HearOf(from, p, batch);
   if (open_since_ == 0) open_since_ = node_.clock.Monotonic();
   for (const wire::PairAck& a : batch.acks()) {
     if (Resident* r = Ready(a.sender())) {
       OnAck(*r, a.receiver(), a.upto());
     } else {
+      ++p.compare.parked;
       WithUser(a.sender(), 0, [this, a, &p, session = p.session](Resident* loaded, wire::Reason) {
+        --p.compare.parked;
         if (loaded != nullptr && p.session == session) OnAck(*loaded, a.receiver(), a.upto());
       });
     }
   }
-  for (const wire::PairGap& g : batch.gaps()) {
-    WithUser(g.sender(), 0, [this, g, &p, session = p.session](Resident* r, wire::Reason) {
-      if (r != nullptr && p.session == session) OnGap(*r, g.receiver(), g.next(), p.may_rewind);
-    });
-  }
+  for (const wire::PairGap& g : batch.gaps()) FromGap(from, g, p.session, false);
+  if (!batch.returned().empty()) OnReturned(batch);
   for (const wire::PairNotice& n : batch.notices()) {
-    WithUser(n.sender(), 0, [this, n](Resident* r, wire::Reason) {
-      if (r != nullptr) OnNotice(*r, n);
+    WithUser(n.sender(), 0, [this, n, &p, session = p.session](Resident* r, wire::Reason) {
+      if (r != nullptr && p.session == session) OnNotice(*r, n);
     });
   }
+  Compared(from, p, batch.compared());
   if (batch.consumed() > p.consumed && !Planted("credit-lost")) {
     p.consumed = std::min(batch.consumed(), p.sent);
     p.full = false;
   }
-  if (bytes.size() > wire::kReusedBatch) wire::ClearReused(&batch, true);
+  const bool large = bytes.size() > wire::kReusedBatch || !batch.returned().empty();
+  if (large) wire::ClearReused(&batch, true);
+}
+
+void Logic::FromGap(CellId from, const wire::PairGap& g, std::uint64_t session, bool decided) {
+  Path& p = PathTo(from);
+  Resident* there = residents_.Find(g.sender());
+  if (there != nullptr && there->rewound && there->user.last_batch() == open_->number()) {
+    // Goes back with what it does already, instead of being loaded once for each friend.
+    return OnGap(*there, g.receiver(), g.next(), p.may_rewind);
+  }
+  ++p.compare.parked;
+  WithUser(g.sender(), 0, [this, from, g, &p, session, decided](Resident* r, wire::Reason) {
+    if (r != nullptr && p.session == session) {
+      if (p.may_rewind && !decided && InBatch(*r)) {
+        // It may hold an acknowledgement by what that store was before: first that, then this.
+        undecided_gaps_.push_back({from, g, session, r->user.last_batch()});
+        return;
+      }
+      OnGap(*r, g.receiver(), g.next(), p.may_rewind);
+    }
+    --p.compare.parked;
+  });
 }
 
 void Logic::OnAck(Resident& r, UserId from, Seq upto) {
-  if (r.user.Ack(from, upto, *open_) == mailbox::Acked::kDiverged) {
-    ++counters_.diverged;
-    node_.log.Error("pair_diverged: {} acknowledges {} of {}, more than was sent: this pair stops",
-                    from, upto, r.user.id());
-  }
+  if (r.user.Ack(from, upto, *open_) == mailbox::Acked::kAhead) return OnAhead(r, from, upto);
   if (!r.refilling && r.user.Ready(from)) WantRefill(r, table_.CellOf(from));
 }
 
@@ -336,10 +374,11 @@ void Logic::OnGap(Resident& r, UserId from, Seq next, bool may_rewind) {
                      next - 1, r.user.id());
       Rewind(r);
       return;
+    case mailbox::Acked::kAhead:
+      return OnAhead(r, from, 0);  // how far that is durable, an acknowledgement says
     case mailbox::Acked::kDiverged:
       ++counters_.diverged;
-      node_.log.Error("pair_diverged: {} wants {} of {}, more than was sent: this pair stops", from,
-                      next, r.user.id());
+      node_.log.Error("pair_diverged: {} wants {} of {}: this pair stops", from, next, r.user.id());
       return;
     default:
       if (!r.refilling && r.user.Ready(from)) WantRefill(r, table_.CellOf(from));
@@ -358,6 +397,9 @@ void Logic::OnNotice(Resident& r, const wire::PairNotice& notice) {
                         notice.sender(), notice.receiver());
       }
       r.user.Diverge(notice.receiver());
+      break;
+    case wire::NOTICE_LOST:
+      GiveUp(notice.sender(), notice.receiver());
       break;
     default:
       break;  // the audit offers again
@@ -396,12 +438,16 @@ void Logic::PathUp(CellId to, Incarnation peer) {
   p.up = true;
   p.may_rewind = p.peer != peer;
   p.peer = peer;
-  p.session = (store_.incarnation() << 24) + next_session_++;
+  // Not of the incarnation: a store that was put back counts its openings on like the one before.
+  p.session = Mix(opening_, next_session_++);
   p.sent = p.consumed = 0;
   p.full = false;
   p.out.Clear();
   p.out_bytes = 0;
   ClearQueues(to);
+  CompareInSession(p);
+  AskAgain();
+  ListOut(to, p, 1);  // who we are, whether or not there is something to offer
   if (Planted("nothing-offered")) return;
   for (Resident& r : residents_.by_pending) WantOffer(r, to);
 }
@@ -423,6 +469,7 @@ void Logic::StartSessions(Resident& r, bool also_waiting) {
 }
 
 void Logic::Audit() {
+  AskAgain();
   for (Resident& r : residents_.by_pending) {
     const Seq acked = r.user.counters().send_ack_id;
     if (std::exchange(r.audit_ack, acked) == acked && !r.refilling) StartSessions(r, false);

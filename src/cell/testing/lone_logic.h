@@ -29,6 +29,9 @@ class CountingStore final : public store::Store {
  public:
   explicit CountingStore(std::unique_ptr<store::Store> store) : store_(std::move(store)) {}
   Incarnation incarnation() const override { return store_->incarnation(); }
+  std::uint64_t life() const override { return store_->life(); }
+  bool put_back() const override { return store_->put_back(); }
+  const std::vector<wire::PeerStore>& peers() const override { return store_->peers(); }
   void Commit(wire::CommitBatch& batch, CommitFn done) override {
     store_->Commit(batch, std::move(done));
   }
@@ -58,6 +61,10 @@ class CountingStore final : public store::Store {
                    const std::function<void(const wire::UserRecord&)>& each) override {
     store_->ForEachUser(partition, each);
   }
+  UserId ScanUsers(PartitionId partition, UserId after, std::uint32_t limit,
+                   const std::function<void(const wire::UserRecord&)>& each) override {
+    return store_->ScanUsers(partition, after, limit, each);
+  }
   std::optional<store::DiskRoom> disk() const override { return store_->disk(); }
   store::StoreError ImportNow(
       const std::vector<std::pair<PartitionId, wire::UserRecord>>& users) override {
@@ -79,8 +86,14 @@ struct FarCell {
   using Pair = std::pair<UserId, UserId>;  // sender, receiver
 
   Incarnation incarnation = 1;
+  // Of its store; opening 0: does not say.
+  std::uint64_t life = 1;
+  std::uint64_t opening = 0;
+  Lsn opened_at = 0;
+  Lsn position = 0;
   std::uint64_t session = 0;
   std::uint64_t consumed = 0;
+  std::uint64_t compared = 0;
   std::map<Pair, Seq> received;
   std::map<Pair, Seq> acknowledged;
   std::uint64_t forwards = 0;
@@ -173,7 +186,7 @@ class LoneLogic final : private RelayPort {
       wire::PeerBatch batch;
       ASSERT_TRUE(batch.ParseFromString(f.batches.front()));
       f.batches.pop_front();
-      if (std::exchange(f.session, batch.session()) != batch.session()) f.consumed = 0;
+      SetSession(f, batch.session());
       for (const wire::Forward& m : batch.forwards()) TakeForward(f, m, &reply);
       for (const wire::PairOffer& o : batch.offers()) f.offered.push_back(o);
     }
@@ -186,6 +199,11 @@ class LoneLogic final : private RelayPort {
   void Answer(CellId cell, wire::PeerBatch reply) {
     reply.set_session(far[cell].session);
     reply.set_consumed(far[cell].consumed);
+    reply.set_compared(far[cell].compared);
+    reply.set_life(far[cell].life);
+    reply.set_opening(far[cell].opening);
+    reply.set_opened_at(far[cell].opened_at);
+    reply.set_position(far[cell].position);
     logic->ReplyFromPeer(cell, reply.SerializeAsString());
   }
 
@@ -249,7 +267,9 @@ class LoneLogic final : private RelayPort {
   }
   static void AnswerOffer(FarCell& f, const wire::PairOffer& o, wire::PeerBatch* reply) {
     f.consumed += kOfferCredit;
+    f.compared += o.compare() ? 1 : 0;
     const Seq have = f.received[{o.sender(), o.receiver()}];
+    if (o.first() > o.last() && have == o.last()) return;
     AddAck(o.sender(), o.receiver(), have, reply);
     if (have < o.last()) AddGap(o.sender(), o.receiver(), have + 1, reply);
   }
@@ -266,8 +286,16 @@ class LoneLogic final : private RelayPort {
     g->set_next(next);
   }
 
+  static void SetSession(FarCell& f, std::uint64_t session) {
+    if (std::exchange(f.session, session) != session) f.consumed = f.compared = 0;
+  }
   void Send(CellId to, std::string_view batch) override {
     far[to].largest = std::max(far[to].largest, batch.size());
+    wire::PeerBatch read;
+    EXPECT_TRUE(read.ParseFromArray(batch.data(), static_cast<int>(batch.size())));
+    // Only who is there, and in which session.
+    if (read.forwards().empty() && read.offers().empty())
+      return SetSession(far[to], read.session());
     far[to].batches.emplace_back(batch);
   }
   void Reply(CellId to, std::string_view batch) override {

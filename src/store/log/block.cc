@@ -276,7 +276,7 @@ bool BoxSection::Next(Message* m) {
   m->checksum = r.U32();
   m->body = r.Sized();
   ok_ = r.ok() && (m->kind == wire::Kind::kText || m->kind == wire::Kind::kVoid) &&
-        m->reason <= wire::VoidReason::kNotFriend;
+        m->reason <= wire::VoidReason::kLost;
   if (!ok_) return false;
   left_.remove_prefix(r.position());
   ++next_;

@@ -249,6 +249,7 @@ Result<StoreIdentity, StoreError> BeginLife(Kv& kv, std::uint64_t new_life) {
   if (!stored) return stored.error();
   WriteSet writes;
   PutNumber(writes, kLifeKey, new_life);
+  for (const auto& [stream, cell] : stored->streams) PutNumber(writes, PutBackKey(stream), 1);
   writes.deletes.push_back(OnlyKey(kClaimKey));
   writes.deletes.push_back(OnlyKey(kClaimingKey));
   if (const KvError error = kv.CommitNow(writes); error != KvError::kNone) {

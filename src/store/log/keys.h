@@ -78,6 +78,11 @@ inline std::string QuarantineKey(std::uint16_t stream, PartitionId partition, Us
   return fmt::format("quarantine/{}/{}/{}", stream, partition, user);
 }
 
+// What this stream remembers of the stores of other cells.
+inline std::string PeersKey(std::uint16_t stream) { return fmt::format("peers/{}", stream); }
+// 1: this stream was put back from a copy, and may still lack what friends' cells have.
+inline std::string PutBackKey(std::uint16_t stream) { return fmt::format("put_back/{}", stream); }
+
 // A text in the meta space: its bytes, and a checksum over key and text.
 inline std::string MetaText(std::string_view key, std::string_view text) {
   std::string value(text);

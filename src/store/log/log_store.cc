@@ -3,6 +3,7 @@
 #include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "base/planted.h"
 #include "store/log/block.h"
@@ -58,11 +59,17 @@ class LogStore final : public Store {
         incarnation_(recovered.incarnation),
         next_lsn_(recovered.next_lsn),
         quarantined_(std::move(recovered.quarantined)),
+        life_(recovered.life),
+        put_back_(recovered.put_back),
+        peers_(std::move(recovered.peers)),
         encoder_(stream, options.block_bytes),
         recent_(options.recent_bytes),
         index_(IndexBytes(options.budget), options.budget) {}
 
   Incarnation incarnation() const override { return incarnation_; }
+  std::uint64_t life() const override { return life_; }
+  bool put_back() const override { return put_back_; }
+  const std::vector<wire::PeerStore>& peers() const override { return peers_; }
   Lsn next_lsn() const override { return next_lsn_; }
   std::optional<DiskRoom> disk() const override { return kv_.disk(); }
   bool CheckpointDue() const override {
@@ -130,6 +137,19 @@ class LogStore final : public Store {
                 });
   }
 
+  UserId ScanUsers(PartitionId partition, UserId after, std::uint32_t limit,
+                   const std::function<void(const wire::UserRecord&)>& each) override {
+    UserId last = 0;
+    kv_.ScanNow(Space::kSnap, SnapKey(partition, after + 1), SnapEnd(partition),
+                [&](std::string_view key, std::string_view value) {
+                  last = UserOf(key);
+                  const auto record = ToRecord({partition, last}, KvError::kNone, value);
+                  if (record) each(*record);
+                  return --limit > 0;
+                });
+    return limit == 0 ? last : 0;
+  }
+
   StoreError ImportNow(
       const std::vector<std::pair<PartitionId, wire::UserRecord>>& users) override {
     WriteSet writes;
@@ -186,7 +206,28 @@ class LogStore final : public Store {
       writes.puts.push_back({Space::kMeta, std::move(key), std::move(value)});
       length_.Checkpoint(batch.checkpoint());
     }
+    if (!batch.peers().empty()) PutPeers(batch.peers(), writes);
+    if (batch.put_back()) {
+      std::string key = PutBackKey(stream_);
+      std::string value = MetaValue(key, *batch.put_back() ? 1 : 0);
+      writes.puts.push_back({Space::kMeta, std::move(key), std::move(value)});
+    }
     return true;
+  }
+
+  void PutPeers(const std::vector<wire::PeerStore>& peers, WriteSet& writes) const {
+    std::string text;
+    Writer w(text);
+    w.Varint(peers.size());
+    for (const wire::PeerStore& peer : peers) {
+      w.Varint(peer.cell);
+      w.U64(peer.life);
+      w.U64(peer.opening);
+      w.Varint(peer.position);
+    }
+    std::string key = PeersKey(stream_);
+    std::string value = MetaText(key, text);
+    writes.puts.push_back({Space::kMeta, std::move(key), std::move(value)});
   }
 
   Result<wire::UserRecord, StoreError> ToRecord(const SectionOwner& owner, KvError error,
@@ -211,6 +252,9 @@ class LogStore final : public Store {
   const Incarnation incarnation_;
   Lsn next_lsn_;
   const std::set<SectionOwner> quarantined_;
+  const std::uint64_t life_;
+  const bool put_back_;
+  const std::vector<wire::PeerStore> peers_;
   CommitEncoder encoder_;
   RecentBlocks recent_;
   ChainIndex index_;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "store/log/fold.h"
 #include "store/log/keys.h"
@@ -68,6 +69,33 @@ StoreError ReadQuarantine(Kv& kv, std::uint16_t stream, std::set<SectionOwner>& 
         return good;
       });
   return scanned == KvError::kNone && !good ? StoreError::kCorrupt : ToStoreError(scanned);
+}
+
+// Whose life this store is in, and what it knows of others.
+StoreError ReadLives(Kv& kv, std::uint16_t stream, Recovered& result) {
+  const auto life = ReadNumber(kv, kLifeKey);
+  if (!life) return life.error();
+  result.life = life->value_or(0);
+  const auto put_back = ReadNumber(kv, PutBackKey(stream));
+  if (!put_back) return put_back.error();
+  result.put_back = put_back->value_or(0) != 0;
+  const std::string key = PeersKey(stream);
+  std::string value;
+  const KvError got = kv.GetNow(Space::kMeta, key, &value);
+  if (got == KvError::kNotFound) return StoreError{};
+  if (got != KvError::kNone) return ToStoreError(got);
+  const auto text = TextOf(key, value);
+  if (!text) return StoreError::kCorrupt;
+  Reader r(*text);
+  for (std::uint64_t left = r.Varint(); r.ok() && left > 0; --left) {
+    wire::PeerStore peer;
+    peer.cell = static_cast<CellId>(r.Varint());
+    peer.life = r.U64();
+    peer.opening = r.U64();
+    peer.position = r.Varint();
+    result.peers.push_back(peer);
+  }
+  return r.ok() && r.done() ? StoreError{} : StoreError::kCorrupt;
 }
 
 // Walks the log in order, commit by commit.
@@ -145,6 +173,7 @@ Result<Recovered, StoreError> Recover(Kv& kv, std::uint16_t stream, RecoveryRepo
   const auto incarnation = ReadNumber(kv, IncarnationKey(stream));
   if (!incarnation) return incarnation.error();
   StoreError error = ReadQuarantine(kv, stream, result.quarantined);
+  if (error == StoreError{}) error = ReadLives(kv, stream, result);
   if (error != StoreError{}) return error;
 
   LogScan scan(kv, stream, checkpoint->value_or(0), max_fold_bytes, result.quarantined, *report);

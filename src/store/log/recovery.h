@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <set>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "store/engine/kv.h"
@@ -34,6 +35,9 @@ struct Recovered {
   Lsn next_lsn = 1;
   Incarnation incarnation = 0;
   std::set<SectionOwner> quarantined;
+  std::uint64_t life = 0;
+  bool put_back = false;
+  std::vector<wire::PeerStore> peers;
 };
 
 // `report` must not be null. `max_fold_bytes`: see above.

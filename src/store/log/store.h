@@ -96,6 +96,11 @@ class Store {
 
   // Rises with every Open of this stream, durably.
   virtual Incarnation incarnation() const = 0;
+  // Whose life it is in, see identity.h; 0: it does not say.
+  virtual std::uint64_t life() const = 0;
+  // As CommitBatch::SetPutBack and RememberPeers left them before this Open.
+  virtual bool put_back() const = 0;
+  virtual const std::vector<wire::PeerStore>& peers() const = 0;
 
   // Encodes `batch` now (moving every user's heads) and makes it durable. The batch may be cleared
   // once `done` was called. Several commits may be under way; they finish in order. kCorrupt: a
@@ -131,6 +136,10 @@ class Store {
   // Every user of a partition with something unacknowledged, from the snapshots. Blocks; right
   // after Open only.
   virtual void ForEachUser(PartitionId partition,
+                           const std::function<void(const wire::UserRecord&)>& each) = 0;
+  // The snapshots of up to `limit` users of a partition, by id, from behind `after` on; those that
+  // do not read back are left out. Blocks. The last user that was looked at; 0: there is none left.
+  virtual UserId ScanUsers(PartitionId partition, UserId after, std::uint32_t limit,
                            const std::function<void(const wire::UserRecord&)>& each) = 0;
   // As Kv::disk.
   virtual std::optional<DiskRoom> disk() const = 0;
