@@ -51,9 +51,12 @@ Logic::~Logic() {
 
 void Logic::Start() {
   for (const PartitionId partition : table_.PartitionsOf(options_.cell)) {
-    store_.ForEachUser(partition, [this](const wire::UserRecord& record) {
-      if (record.pending() && !Planted("pending-forgotten")) recover_.push_back(record.user);
+    const store::StoreError error = store_.PendingUsers(partition, [this](UserId user) {
+      if (!Planted("pending-forgotten")) recover_.push_back(user);
     });
+    if (error == store::StoreError{}) continue;
+    node_.log.Error("cell {}: who of partition {} has messages on their way cannot be read: {}",
+                    options_.cell, partition, Message(error));
   }
   if (!recover_.empty()) {
     node_.log.Info("cell {}: {} users have messages on their way", options_.cell, recover_.size());

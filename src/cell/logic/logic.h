@@ -79,8 +79,7 @@ class Logic final : public LogicPort,
 
   // The relay that reaches other cells; null while there is none.
   void SetRelay(RelayPort* relay);
-  // Looks through the snapshots for users with something unacknowledged (blocks) and begins to
-  // bring them back.
+  // Begins to bring back users with something unacknowledged. Blocks while it looks who they are.
   void Start();
   // Refuses new work, commits and releases what is under way, writes the snapshots of all changed
   // users, then calls `done`. Part of stopping; bounded by the caller's deadline.

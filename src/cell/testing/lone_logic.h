@@ -57,9 +57,9 @@ class CountingStore final : public store::Store {
     store_->FindInBox(user, box, head, std::move(seqs), std::move(wanted), std::move(found),
                       std::move(done));
   }
-  void ForEachUser(PartitionId partition,
-                   const std::function<void(const wire::UserRecord&)>& each) override {
-    store_->ForEachUser(partition, each);
+  store::StoreError PendingUsers(PartitionId partition,
+                                 const std::function<void(UserId)>& each) override {
+    return store_->PendingUsers(partition, each);
   }
   UserId ScanUsers(PartitionId partition, UserId after, std::uint32_t limit,
                    const std::function<void(const wire::UserRecord&)>& each) override {

@@ -5,6 +5,7 @@
 
 #include "base/planted.h"
 #include "store/log/keys.h"
+#include "store/log/pending_index.h"
 #include "store/log/recovery.h"
 #include "store/log/store_error.h"
 
@@ -131,6 +132,7 @@ StoreError Folder::Flush(Lsn as_of) {
     writes.puts.push_back(
         {Space::kSnap, SnapKey(owners[i].partition, owners[i].user), wire::Encode(record)});
     bytes += writes.puts.back().value.size();
+    PendingIndex::NoteUnknown(owners[i].partition, record, writes);
     if (writes.puts.size() < kFlushUsers && bytes < kFlushBytes && i + 1 < owners.size()) continue;
     if (const KvError error = kv_.CommitNow(writes); error != KvError::kNone) {
       return error_ = ToStoreError(error);

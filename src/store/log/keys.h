@@ -83,6 +83,27 @@ inline std::string PeersKey(std::uint16_t stream) { return fmt::format("peers/{}
 // 1: this stream was put back from a copy, and may still lack what friends' cells have.
 inline std::string PutBackKey(std::uint16_t stream) { return fmt::format("put_back/{}", stream); }
 
+// The index of users with something unacknowledged, see pending_index.h.
+inline std::string IndexSinceKey(std::uint16_t stream) {
+  return fmt::format("index_since/{}", stream);
+}
+inline std::string IndexKeptKey(std::uint16_t stream) {
+  return fmt::format("index_kept/{}", stream);
+}
+inline std::string IndexedKey(PartitionId partition) {
+  return fmt::format("indexed/{}", partition);
+}
+inline std::string PendingPrefix(PartitionId partition) {
+  return fmt::format("pending/{}/", partition);
+}
+// What follows every key with that prefix.
+inline std::string PendingEnd(PartitionId partition) {
+  return fmt::format("pending/{}0", partition);
+}
+inline std::string PendingKey(PartitionId partition, UserId user) {
+  return fmt::format("pending/{}/{}", partition, user);
+}
+
 // A text in the meta space: its bytes, and a checksum over key and text.
 inline std::string MetaText(std::string_view key, std::string_view text) {
   std::string value(text);

@@ -9,6 +9,7 @@
 #include "store/log/block.h"
 #include "store/log/box_walk.h"
 #include "store/log/keys.h"
+#include "store/log/pending_index.h"
 #include "store/log/recent_blocks.h"
 #include "store/log/recovery.h"
 #include "store/log/store.h"
@@ -19,6 +20,7 @@ namespace {
 
 using wire::CommitBatch;
 
+constexpr std::uint32_t kScanUsers = 10'000;  // looked at in one go
 // Where sections stand that were walked far: most bytes, and most as a share of all memory.
 constexpr std::size_t kIndexBytes = 8 << 20;
 constexpr std::uint64_t kIndexShare = 32;
@@ -59,6 +61,7 @@ class LogStore final : public Store {
         incarnation_(recovered.incarnation),
         next_lsn_(recovered.next_lsn),
         quarantined_(std::move(recovered.quarantined)),
+        index_pending_(stream, recovered.index_since),
         life_(recovered.life),
         put_back_(recovered.put_back),
         peers_(std::move(recovered.peers)),
@@ -126,15 +129,16 @@ class LogStore final : public Store {
         ->Start();
   }
 
-  void ForEachUser(PartitionId partition,
-                   const std::function<void(const wire::UserRecord&)>& each) override {
-    kv_.ScanNow(Space::kSnap, SnapKey(partition, 0), SnapEnd(partition),
-                [&](std::string_view key, std::string_view value) {
-                  const auto user = UserOf(key);
-                  const auto record = ToRecord({partition, user}, KvError::kNone, value);
-                  if (record && record->pending()) each(*record);
-                  return true;
-                });
+  StoreError PendingUsers(PartitionId partition, const std::function<void(UserId)>& each) override {
+    const auto scan = [&](const PendingIndex::Each& each_record) {
+      for (UserId after = 0;;) {
+        after = ScanUsers(partition, after, kScanUsers, each_record);
+        if (after == 0) return;
+      }
+    };
+    return index_pending_.List(kv_, partition, scan, [&](UserId user) {
+      if (quarantined_.count({partition, user}) == 0) each(user);
+    });
   }
 
   UserId ScanUsers(PartitionId partition, UserId after, std::uint32_t limit,
@@ -157,6 +161,7 @@ class LogStore final : public Store {
     for (std::size_t i = 0; i < users.size(); ++i) {
       wire::UserRecord record = users[i].second;
       record.as_of = next_lsn_ - 1;  // the log says nothing of a new user
+      if (record.pending()) PendingIndex::NoteUnknown(users[i].first, record, writes);
       writes.puts.push_back(
           {Space::kSnap, SnapKey(users[i].first, record.user), wire::Encode(record)});
       bytes += writes.puts.back().value.size();
@@ -198,6 +203,7 @@ class LogStore final : public Store {
       snapshot.record.as_of = next_lsn_ - 1;
       writes.puts.push_back({Space::kSnap, SnapKey(snapshot.partition, snapshot.record.user),
                              wire::Encode(snapshot.record)});
+      index_pending_.Note(snapshot.partition, snapshot.record, writes);
     }
     if (batch.checkpoint() > 0) {
       std::string key = CheckpointKey(stream_);
@@ -252,6 +258,7 @@ class LogStore final : public Store {
   const Incarnation incarnation_;
   Lsn next_lsn_;
   const std::set<SectionOwner> quarantined_;
+  PendingIndex index_pending_;
   const std::uint64_t life_;
   const bool put_back_;
   const std::vector<wire::PeerStore> peers_;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "store/log/fold.h"
 #include "store/log/keys.h"
+#include "store/log/pending_index.h"
 #include "store/log/store_error.h"
 
 namespace baiwan::store {
@@ -194,6 +195,9 @@ Result<Recovered, StoreError> Recover(Kv& kv, std::uint16_t stream, RecoveryRepo
   }
   PutNumber(opening, CheckpointKey(stream), last);
   PutNumber(opening, IncarnationKey(stream), result.incarnation);
+  const auto since = PendingIndex::Keep(kv, stream, result.incarnation, opening);
+  if (!since) return since.error();
+  result.index_since = *since;
   if (const KvError failed = kv.CommitNow(opening); failed != KvError::kNone) {
     return ToStoreError(failed);
   }

@@ -35,6 +35,7 @@ struct Recovered {
   Lsn next_lsn = 1;
   Incarnation incarnation = 0;
   std::set<SectionOwner> quarantined;
+  Incarnation index_since = 0;  // see PendingIndex
   std::uint64_t life = 0;
   bool put_back = false;
   std::vector<wire::PeerStore> peers;

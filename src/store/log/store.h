@@ -133,10 +133,11 @@ class Store {
   virtual void FindInBox(UserId user, wire::Box box, Lsn head, std::vector<Seq> seqs, Wanted wanted,
                          FoundFn found, FindFn done) = 0;
 
-  // Every user of a partition with something unacknowledged, from the snapshots. Blocks; right
-  // after Open only.
-  virtual void ForEachUser(PartitionId partition,
-                           const std::function<void(const wire::UserRecord&)>& each) = 0;
+  // Every user of a partition with something unacknowledged, by id, from an index. Reads all
+  // snapshots of the partition if it has none yet. Blocks; right after Open only. An error: some
+  // may be left out.
+  virtual StoreError PendingUsers(PartitionId partition,
+                                  const std::function<void(UserId)>& each) = 0;
   // The snapshots of up to `limit` users of a partition, by id, from behind `after` on; those that
   // do not read back are left out. Blocks. The last user that was looked at; 0: there is none left.
   virtual UserId ScanUsers(PartitionId partition, UserId after, std::uint32_t limit,

@@ -24,6 +24,18 @@ class StoreConformance : public ::testing::TestWithParam<Engine> {
     EXPECT_EQ(f_.Import(), StoreError{});
   }
   ModelUser& user(UserId id) { return f_.model.users().at(id); }
+  // Of the partitions of all users.
+  std::vector<UserId> Pending() {
+    std::vector<UserId> listed;
+    for (PartitionId p = 0; p < 4; ++p) {
+      const StoreError error = f_.store->PendingUsers(p, [&](UserId id) {
+        listed.push_back(id);
+        EXPECT_EQ(p, user(id).partition);
+      });
+      EXPECT_EQ(error, StoreError{});
+    }
+    return listed;
+  }
 
   // One batch with `messages` to user 1's outbox, of `bytes` each.
   void Send(int messages, std::size_t bytes) {
@@ -198,14 +210,37 @@ TEST_P(StoreConformance, OnlyUsersWithSomethingUnacknowledgedAreListed) {
   }
   ASSERT_EQ(f_.CommitAndWait(batch), StoreError{});
   ASSERT_EQ(f_.Reopen(), StoreError{});
-  std::vector<UserId> listed;
-  for (PartitionId p = 0; p < 4; ++p) {
-    f_.store->ForEachUser(p, [&](const wire::UserRecord& r) {
-      listed.push_back(r.user);
-      EXPECT_EQ(p, user(r.user).partition);
-    });
-  }
-  EXPECT_EQ(listed, std::vector<UserId>{5});
+  EXPECT_EQ(Pending(), std::vector<UserId>{5});
+  // Again from the index, and when a snapshot says that nothing is left.
+  ASSERT_EQ(f_.Reopen(), StoreError{});
+  EXPECT_EQ(Pending(), std::vector<UserId>{5});
+  batch.Clear();
+  batch.set_number(2);
+  wire::UserRecord& five = user(5).record;
+  for (auto& f : five.friends) f.acked = f.sent;
+  batch.AddSnapshot(user(5).partition, five, &five.heads);
+  ASSERT_EQ(f_.CommitAndWait(batch), StoreError{});
+  ASSERT_EQ(f_.Reopen(), StoreError{});
+  EXPECT_EQ(Pending(), std::vector<UserId>{});
+}
+
+// A partition whose snapshots were read once is not read again, unless somebody who does not keep
+// the index has opened the store meanwhile.
+TEST_P(StoreConformance, WhoHasSomethingUnacknowledgedIsReadFromAnIndex) {
+  ASSERT_EQ(f_.Reopen(), StoreError{});
+  EXPECT_EQ(Pending(), std::vector<UserId>{});
+  const PartitionId partition = user(7).partition;
+  const std::string key = PendingKey(partition, 7);
+  f_.Put(Space::kMeta, key, MetaValue(key, 1));
+  ASSERT_EQ(f_.Reopen(), StoreError{});
+  EXPECT_EQ(Pending(), std::vector<UserId>{7});
+  const std::string opened = IncarnationKey(testing::StoreFixture::kStream);
+  f_.Put(Space::kMeta, opened, MetaValue(opened, f_.store->incarnation() + 1));
+  ASSERT_EQ(f_.Reopen(), StoreError{});
+  EXPECT_EQ(Pending(), std::vector<UserId>{});
+  f_.Put(Space::kMeta, key, "damaged");
+  ASSERT_EQ(f_.Reopen(), StoreError{});
+  EXPECT_EQ(Pending(), std::vector<UserId>{});
 }
 
 TEST_P(StoreConformance, ACheckpointIsDueByTheLengthOfTheLog) {
