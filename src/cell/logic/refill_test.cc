@@ -188,5 +188,32 @@ TEST(SessionTest, WhatIsSaidOfAnotherSessionIsDropped) {
   EXPECT_TRUE(cell.RunUntil([&] { return cell.logic->counters().acknowledged == 1; }));
 }
 
+TEST(SessionTest, WhatWasToBeSaidInOneIsNotSaidInTheNext) {
+  LoneLogic cell(LoneLogic::Options{});
+  wire::PeerBatch batch;
+  batch.set_session(1);
+  wire::PairOffer* o = batch.add_offers();
+  o->set_sender(cell.UserOf(1, 0));
+  o->set_receiver(cell.UserOf(0, 0));
+  o->set_first(1);
+  o->set_last(5);
+  cell.logic->FromPeer(1, batch.SerializeAsString());
+  ASSERT_TRUE(cell.RunUntil([&] { return !cell.replies.empty() && cell.logic->AtRest(); }));
+  cell.replies.clear();
+  // The user is loaded now: what there is to say is known before the turn ends.
+  batch.set_session(2);
+  cell.logic->FromPeer(1, batch.SerializeAsString());
+  wire::PeerBatch next;
+  next.set_session(3);
+  cell.logic->FromPeer(1, next.SerializeAsString());
+  ASSERT_TRUE(cell.RunUntil([&] { return !cell.replies.empty(); }));
+  for (const auto& [to, bytes] : cell.replies) {
+    wire::PeerBatch reply;
+    ASSERT_TRUE(reply.ParseFromString(bytes));
+    EXPECT_EQ(reply.session(), 3U);
+    EXPECT_EQ(reply.gaps_size(), 0);
+  }
+}
+
 }  // namespace
 }  // namespace baiwan::cell
