@@ -31,7 +31,7 @@ class CountingStore final : public store::Store {
   Incarnation incarnation() const override { return store_->incarnation(); }
   std::uint64_t life() const override { return store_->life(); }
   bool put_back() const override { return store_->put_back(); }
-  const std::vector<wire::PeerStore>& peers() const override { return store_->peers(); }
+  std::vector<wire::PeerStore> peers() const override { return store_->peers(); }
   void Commit(wire::CommitBatch& batch, CommitFn done) override {
     store_->Commit(batch, std::move(done));
   }
@@ -56,6 +56,10 @@ class CountingStore final : public store::Store {
     ++finds;
     store_->FindInBox(user, box, head, std::move(seqs), std::move(wanted), std::move(found),
                       std::move(done));
+  }
+  void ForEachUser(PartitionId partition,
+                   const std::function<void(const wire::UserRecord&)>& each) override {
+    store_->ForEachUser(partition, each);
   }
   store::StoreError PendingUsers(PartitionId partition,
                                  const std::function<void(UserId)>& each) override {

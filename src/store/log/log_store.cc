@@ -20,7 +20,6 @@ namespace {
 
 using wire::CommitBatch;
 
-constexpr std::uint32_t kScanUsers = 10'000;  // looked at in one go
 // Where sections stand that were walked far: most bytes, and most as a share of all memory.
 constexpr std::size_t kIndexBytes = 8 << 20;
 constexpr std::uint64_t kIndexShare = 32;
@@ -72,7 +71,7 @@ class LogStore final : public Store {
   Incarnation incarnation() const override { return incarnation_; }
   std::uint64_t life() const override { return life_; }
   bool put_back() const override { return put_back_; }
-  const std::vector<wire::PeerStore>& peers() const override { return peers_; }
+  std::vector<wire::PeerStore> peers() const override { return peers_; }
   Lsn next_lsn() const override { return next_lsn_; }
   std::optional<DiskRoom> disk() const override { return kv_.disk(); }
   bool CheckpointDue() const override {
@@ -129,12 +128,20 @@ class LogStore final : public Store {
         ->Start();
   }
 
+  void ForEachUser(PartitionId partition,
+                   const std::function<void(const wire::UserRecord&)>& each) override {
+    kv_.ScanNow(Space::kSnap, SnapKey(partition, 0), SnapEnd(partition),
+                [&](std::string_view key, std::string_view value) {
+                  const auto user = UserOf(key);
+                  const auto record = ToRecord({partition, user}, KvError::kNone, value);
+                  if (record && record->pending()) each(*record);
+                  return true;
+                });
+  }
+
   StoreError PendingUsers(PartitionId partition, const std::function<void(UserId)>& each) override {
     const auto scan = [&](const PendingIndex::Each& each_record) {
-      for (UserId after = 0;;) {
-        after = ScanUsers(partition, after, kScanUsers, each_record);
-        if (after == 0) return;
-      }
+      ForEachUser(partition, each_record);
     };
     return index_pending_.List(kv_, partition, scan, [&](UserId user) {
       if (quarantined_.count({partition, user}) == 0) each(user);

@@ -97,10 +97,10 @@ class Store {
   // Rises with every Open of this stream, durably.
   virtual Incarnation incarnation() const = 0;
   // Whose life it is in, see identity.h; 0: it does not say.
-  virtual std::uint64_t life() const = 0;
+  virtual std::uint64_t life() const { return 0; }
   // As CommitBatch::SetPutBack and RememberPeers left them before this Open.
-  virtual bool put_back() const = 0;
-  virtual const std::vector<wire::PeerStore>& peers() const = 0;
+  virtual bool put_back() const { return false; }
+  virtual std::vector<wire::PeerStore> peers() const { return {}; }
 
   // Encodes `batch` now (moving every user's heads) and makes it durable. The batch may be cleared
   // once `done` was called. Several commits may be under way; they finish in order. kCorrupt: a
@@ -133,15 +133,22 @@ class Store {
   virtual void FindInBox(UserId user, wire::Box box, Lsn head, std::vector<Seq> seqs, Wanted wanted,
                          FoundFn found, FindFn done) = 0;
 
-  // Every user of a partition with something unacknowledged, by id, from an index. Reads all
-  // snapshots of the partition if it has none yet. Blocks; right after Open only. An error: some
-  // may be left out.
-  virtual StoreError PendingUsers(PartitionId partition,
-                                  const std::function<void(UserId)>& each) = 0;
+  // Every user of a partition with something unacknowledged, from the snapshots. Blocks; right
+  // after Open only.
+  virtual void ForEachUser(PartitionId partition,
+                           const std::function<void(const wire::UserRecord&)>& each) = 0;
+  // The same users by id, from an index where there is one; else it is made. An error: some may be
+  // left out.
+  virtual StoreError PendingUsers(PartitionId partition, const std::function<void(UserId)>& each) {
+    ForEachUser(partition, [&each](const wire::UserRecord& record) { each(record.user); });
+    return StoreError{};
+  }
   // The snapshots of up to `limit` users of a partition, by id, from behind `after` on; those that
   // do not read back are left out. Blocks. The last user that was looked at; 0: there is none left.
-  virtual UserId ScanUsers(PartitionId partition, UserId after, std::uint32_t limit,
-                           const std::function<void(const wire::UserRecord&)>& each) = 0;
+  virtual UserId ScanUsers(PartitionId /*partition*/, UserId /*after*/, std::uint32_t /*limit*/,
+                           const std::function<void(const wire::UserRecord&)>& /*each*/) {
+    return 0;
+  }
   // As Kv::disk.
   virtual std::optional<DiskRoom> disk() const = 0;
   // Import: writes snapshots of new users. Blocks; kAfterFailure etc. on error.
