@@ -120,6 +120,8 @@ void Coverage::Add(const Coverage& other) {
   logic.unknown_users += c.unknown_users;
   logic.diverged += c.diverged;
   logic.rewinds += c.rewinds;
+  logic.returned += c.returned;
+  logic.lost += c.lost;
   logic.pushed += c.pushed;
   logic.loads += c.loads;
   logic.evictions += c.evictions;
@@ -178,7 +180,9 @@ ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
 Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
     : options_(options),
       workload_(seed, options.workload),
-      stage_{workload_, {}, true, false, options.max_tick, {}, {}},
+      stage_{.workload = workload_,
+             .max_tick = options.max_tick,
+             .comes_back = options.mishaps.put_backs > 0 && options.mishaps.flips == 0},
       world_(seed, options.world),
       mishaps_(world_, stage_, options.mishaps),
       chaos_([this]() -> Chaos {

@@ -232,7 +232,7 @@ std::string CheckBoxes(const Stage& stage, const Disks& disks) {
 
 std::string CheckDelivered(const Stage& stage, const Disks& disks) {
   const auto hit = [&stage, &disks](UserId user) {
-    return stage.hit.count(user) > 0 || !disks.at(user).refused.empty();
+    return (stage.hit.count(user) > 0 && !stage.comes_back) || !disks.at(user).refused.empty();
   };
   Seq sent = 0;
   Seq received = 0;

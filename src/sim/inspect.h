@@ -47,7 +47,7 @@ Result<Disks, std::string> ReadDisks(const Workload& workload,
 std::string CheckBoxes(const Stage& stage, const Disks& disks);
 // The inbox of R restricted to S equals the outbox of S restricted to R; everything stored is
 // delivered, and known to be: SendId == SendAckId; the sums agree. All this between users of whom
-// none is hit.
+// none is hit, or between all of them if what they lack comes back.
 std::string CheckDelivered(const Stage& stage, const Disks& disks);
 // Everybody has said and read everything, but for those who are hit and their friends.
 std::string CheckFinished(const Stage& stage, const Disks& disks);

@@ -58,9 +58,17 @@ TEST_P(SimMemory, AtItsLimitRefusesAndLosesNothing) {
 INSTANTIATE_TEST_SUITE_P(Layouts, SimMemory,
                          ::testing::Values(ClusterLayout::kCell, ClusterLayout::kRole));
 
-TEST(SimOlderDisks, NobodyIsShownAnythingWrong) {
+TEST(SimOlderDisks, NobodyIsShownAnythingWrongAndAllStoresAgreeInTheEnd) {
   const Coverage all = RunSeeds(kSeeds, OlderDisks);
   EXPECT_GT(all.mishaps.put_backs, 0u);
+  EXPECT_GT(all.logic.rewinds, 0u);
+  EXPECT_GT(all.logic.returned, 0u);
+  EXPECT_EQ(all.logic.diverged, 0u);
+}
+
+// Its log is longer by then than what that cell knew of it.
+TEST(SimOlderDisks, ACellThatHearsOfItAfterOneMoreRestartComparesToo) {
+  EXPECT_EQ(Cluster(665, OlderDisks(665)).Run(), "");
 }
 
 TEST(SimDamage, IsNamedAndNeverShown) {

@@ -64,6 +64,8 @@ struct Stage {
   // Whose records are hit by a mishap of the disk: they, and whoever writes to them, may be refused
   // for good. They may never be shown anything wrong.
   std::set<UserId> hit;
+  // What they lack comes back, as far as anybody has it: all stores agree in the end, theirs too.
+  bool comes_back = false;
 
   std::uint64_t LossesOf(UserId user) const {
     const auto at = losses.find(user);
