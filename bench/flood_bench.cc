@@ -16,13 +16,13 @@
 #include <array>
 #include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/testing/temp_folder.h"
 #include "cell/host.h"
 #include "net/transport.h"
 #include "net/websocket.h"
@@ -299,11 +299,11 @@ int Measure(const Shape& shape) {
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  std::string folder = (std::filesystem::temp_directory_path() / "flood_bench_XXXXXX").string();
+  const TempFolder folder;
   std::array<int, 2> ends{};
-  if (mkdtemp(folder.data()) == nullptr || pipe(ends.data()) != 0) return 1;
+  if (folder.path().empty() || pipe(ends.data()) != 0) return 1;
   const pid_t cell = fork();
-  if (cell == 0) _exit(ServeCell(shape, folder + "/store", ends[1]));
+  if (cell == 0) _exit(ServeCell(shape, folder.path() + "/store", ends[1]));
   close(ends[1]);
   std::uint16_t port = 0;
   const bool serves = cell > 0 && read(ends[0], &port, sizeof port) == sizeof port;
@@ -312,7 +312,6 @@ int Measure(const Shape& shape) {
     kill(cell, SIGKILL);
     waitpid(cell, nullptr, 0);
   }
-  std::filesystem::remove_all(folder);
   return good ? 0 : 1;
 }
 

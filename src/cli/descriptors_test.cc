@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "cli/config.h"
+#include "cli/testing/lone_cell.h"
 #include "cli/testing/piped_program.h"
 #include "cli/testing/program.h"
 #include "cli/testing/raw_client.h"
@@ -87,29 +88,15 @@ TEST(DescriptorsTest, AServerAloneKeepsWhatIsItsOwn) {
 
 class DescriptorsOfACell : public ::testing::Test {
  protected:
-  DescriptorsOfACell() {
-    std::ofstream(secret_) << "a secret of this test alone";
-    std::filesystem::permissions(secret_, std::filesystem::perms::owner_read);
-  }
   std::vector<std::string> Words(std::vector<std::string> words) const {
-    for (const std::string& set :
-         {"link.secret_file=" + secret_, "store.path=" + folder_.path() + "/store",
-          fmt::format("gateway.http=127.0.0.1:{}", http_), std::string("relay.listen=127.0.0.1:0"),
-          std::string("registry.endpoint=127.0.0.1:1"), std::string("store.write_buffer=1MiB"),
-          std::string("store.checkpoint=1MiB")}) {
-      words.emplace_back("--set");
-      words.push_back(set);
-    }
-    return words;
+    return cell_.Arguments(std::move(words), {"store.write_buffer=1MiB", "store.checkpoint=1MiB"});
   }
 
-  TempFolder folder_;
-  const std::string secret_ = folder_.path() + "/link.secret";
-  const std::uint16_t http_ = net::FreeLoopbackPort();
+  const LoneCell cell_;
 };
 
 TEST_F(DescriptorsOfACell, AreLeftToItsStoreWhenClientsTakeAllTheyGet) {
-  Program import(folder_.path(), Words({"import", "--cells", "1", "--users-per-cell", "2",
+  Program import(cell_.folder(), Words({"import", "--cells", "1", "--users-per-cell", "2",
                                         "--friends-in-cell", "1", "--friends-cross", "0"}));
   ASSERT_EQ(import.Wait(kSoon), 0) << import.output();
   PipedProgram cell(Words({"serve"}), {.open_files = 300});
@@ -118,7 +105,7 @@ TEST_F(DescriptorsOfACell, AreLeftToItsStoreWhenClientsTakeAllTheyGet) {
   EXPECT_NE(log.find("of 300 descriptors"), std::string::npos) << log;
   EXPECT_NE(log.find("gateway.max_connections = 16384 does not fit"), std::string::npos) << log;
 
-  const UniqueFd sender = ConnectTo(http_, kSoon);
+  const UniqueFd sender = ConnectTo(cell_.http(), kSoon);
   ASSERT_TRUE(sender);
   const std::string body(60'000, 'z');
   const auto send = [&](int request) {
@@ -130,25 +117,25 @@ TEST_F(DescriptorsOfACell, AreLeftToItsStoreWhenClientsTakeAllTheyGet) {
     text += "]}";
     ASSERT_TRUE(SendAll(sender, fmt::format("POST /v1/users/1/messages HTTP/1.1\r\nHost: "
                                             "127.0.0.1:{}\r\nContent-Length: {}\r\n\r\n{}",
-                                            http_, text.size(), text)));
+                                            cell_.http(), text.size(), text)));
     const std::string answer = ReceiveUntil(sender, "}", kSoon);
     ASSERT_NE(answer.find("HTTP/1.1 201"), std::string::npos) << request << ": " << answer;
   };
   ASSERT_NO_FATAL_FAILURE(send(0));  // who has asked something makes no room for who has not
   // Every one is taken by the kernel; the cell takes those for which it has room.
   std::vector<UniqueFd> idle;
-  for (int i = 0; i < 300; ++i) idle.push_back(ConnectTo(http_, kSoon));
+  for (int i = 0; i < 300; ++i) idle.push_back(ConnectTo(cell_.http(), kSoon));
   for (int request = 1; request < 40; ++request) ASSERT_NO_FATAL_FAILURE(send(request));
   const auto tables = [&] {
     std::size_t count = 0;
-    for (const auto& file : std::filesystem::directory_iterator(folder_.path() + "/store")) {
+    for (const auto& file : std::filesystem::directory_iterator(cell_.store())) {
       count += file.path().extension() == ".sst" ? 1 : 0;
     }
     return count;
   };
   EXPECT_TRUE(Eventually([&] { return tables() >= 4; }, kSoon)) << "it has written files meanwhile";
   idle.clear();
-  EXPECT_NE(Ask(http_, "GET", "/healthz", "", kSoon).find(" 200 "), std::string::npos);
+  EXPECT_NE(Ask(cell_.http(), "GET", "/healthz", "", kSoon).find(" 200 "), std::string::npos);
   cell.Signal(SIGTERM);
   EXPECT_EQ(cell.Wait(kSoon), 0);
 }
@@ -161,7 +148,7 @@ TEST_F(DescriptorsOfACell, AreTooFewToStartWith) {
 }
 
 TEST_F(DescriptorsOfACell, ConfigCheckSaysWhenTheyDoNotFit) {
-  const std::string file = folder_.path() + "/cell.toml";
+  const std::string file = cell_.folder() + "/cell.toml";
   std::ofstream(file) << "[gateway]\nmax_connections = 900000\n";
   PipedProgram check({"config", "check", "--file", file}, {.open_files = 2000});
   EXPECT_EQ(check.Wait(kSoon), 2);

@@ -4,13 +4,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "cli/config.h"
+#include "cli/testing/lone_cell.h"
 #include "cli/testing/program.h"
 #include "cli/testing/raw_client.h"
-#include "net/sockets.h"
 
 namespace baiwan::cli {
 namespace {
@@ -64,37 +63,17 @@ TEST(MemorySharesTest, TooLittleIsRefusedWithWhatIsEnough) {
 
 class MemoryOfACell : public ::testing::Test {
  protected:
-  MemoryOfACell() {
-    std::ofstream(secret_) << "a secret of this test alone";
-    std::filesystem::permissions(secret_, std::filesystem::perms::owner_read);
-  }
-  std::vector<std::string> Serve(const std::vector<std::string>& more) const {
-    std::vector<std::string> words = {"serve"};
-    std::vector<std::string> sets = {"link.secret_file=" + secret_,
-                                     "store.path=" + folder_.path() + "/store",
-                                     fmt::format("gateway.http=127.0.0.1:{}", http_),
-                                     "relay.listen=127.0.0.1:0", "registry.endpoint=127.0.0.1:1"};
-    sets.insert(sets.end(), more.begin(), more.end());
-    for (const std::string& set : sets) {
-      words.emplace_back("--set");
-      words.push_back(set);
-    }
-    return words;
-  }
-
-  TempFolder folder_;
-  const std::string secret_ = folder_.path() + "/link.secret";
-  const std::uint16_t http_ = net::FreeLoopbackPort();
+  const LoneCell cell_;
 };
 
 TEST_F(MemoryOfACell, ThatIsTooLittleIsRefusedAtTheStartAndByTheCheck) {
-  Program serve(folder_.path(),
-                Serve({"process.memory=64MiB", "cell.cells=8", "cell.count=8", "process.loops=8"}));
+  Program serve(cell_.folder(), cell_.Arguments({"serve"}, {"process.memory=64MiB", "cell.cells=8",
+                                                            "cell.count=8", "process.loops=8"}));
   EXPECT_EQ(serve.Wait(kSoon), 2);
   EXPECT_NE(serve.output().find("is too little"), std::string::npos) << serve.output();
-  const std::string file = folder_.path() + "/cell.toml";
+  const std::string file = cell_.folder() + "/cell.toml";
   std::ofstream(file) << "[process]\nmemory = \"64MiB\"\nloops = 8\n[cell]\ncells = 8\ncount = 8\n";
-  Program check(folder_.path(), {"config", "check", "--file", file});
+  Program check(cell_.folder(), {"config", "check", "--file", file});
   EXPECT_EQ(check.Wait(kSoon), 2);
   EXPECT_NE(check.output().find("process.memory: process.memory = 64MiB is too little"),
             std::string::npos)
@@ -102,9 +81,9 @@ TEST_F(MemoryOfACell, ThatIsTooLittleIsRefusedAtTheStartAndByTheCheck) {
 }
 
 TEST_F(MemoryOfACell, IsChargedForTheProgramAndItsStoreFromTheStart) {
-  Program serve(folder_.path(), Serve({"process.memory=256MiB"}));
+  Program serve(cell_.folder(), cell_.Arguments({"serve"}, {"process.memory=256MiB"}));
   const auto charged = [&](const std::string& account) {
-    const std::string all = Ask(http_, "GET", "/metrics", "", kSoon);
+    const std::string all = Ask(cell_.http(), "GET", "/metrics", "", kSoon);
     const std::string name = "baiwan_budget_bytes{account=\"" + account + "\"} ";
     const auto at = all.find(name);
     return at == std::string::npos ? 0.0 : std::stod(all.substr(at + name.size()));

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "net/http_chunks.h"
+#include "net/http_faults.h"
 #include "net/http_head.h"
 #include "net/http_host.h"
 
@@ -16,26 +17,6 @@ using ErrorCode = beast::error_code;
 using BeastView = beast::string_view;
 
 constexpr std::size_t kKeepCapacity = 8 << 10;  // buffers larger than this are given back
-
-constexpr HttpFault kBadRequest{400, "bad_request", "this is not an HTTP/1.1 request"};
-constexpr HttpFault kBareLineFeed{400, "bad_request", "a line ends in LF without CR"};
-constexpr HttpFault kBadTarget{400, "bad_request", "the request target is not valid"};
-constexpr HttpFault kBadField{400, "bad_request", "a header field is not valid"};
-constexpr HttpFault kFoldedField{400, "bad_request", "a header field is folded over two lines"};
-constexpr HttpFault kBadHost{400, "bad_request", "HTTP/1.1 needs exactly one Host field"};
-constexpr HttpFault kBadHostName{400, "bad_request", "the host is neither an address nor a name"};
-constexpr HttpFault kBadLength{400, "bad_request",
-                               "more than one length, or one that is no number"};
-constexpr HttpFault kBadChunk{400, "bad_request", "the chunked body is malformed"};
-constexpr HttpFault kBadCoding{501, "not_implemented", "the only transfer coding here is chunked"};
-constexpr HttpFault kBadVersion{505, "http_version_not_supported", "HTTP/1.0 and 1.1 only"};
-constexpr HttpFault kBodyTooLarge{413, "content_too_large", "the body is too large"};
-constexpr HttpFault kTargetTooLong{414, "uri_too_long", "the request line is too long"};
-constexpr HttpFault kHeadTooLarge{431, "header_fields_too_large",
-                                  "the header fields are too large"};
-constexpr HttpFault kExpectation{417, "expectation_failed", "the only expectation is 100-continue"};
-constexpr HttpFault kBadResponse{502, "bad_response", "this is not an HTTP/1.1 response"};
-constexpr HttpFault kCutOff{502, "bad_response", "the connection ended inside the response"};
 
 constexpr std::string_view kScheme = "http://";
 
@@ -161,23 +142,6 @@ const HttpFault& FaultOf(const ErrorCode& error, const HttpFault* own, std::stri
   return kBadRequest;
 }
 
-const HttpFault& FaultOf(ChunkFault fault) {
-  switch (fault) {
-    case ChunkFault::kBareLineFeed:
-      return kBareLineFeed;
-    case ChunkFault::kFolded:
-      return kFoldedField;
-    case ChunkFault::kBodyTooLarge:
-      return kBodyTooLarge;
-    case ChunkFault::kTooMuchBeside:
-      return kHeadTooLarge;
-    case ChunkFault::kNone:
-    case ChunkFault::kMalformed:
-      break;
-  }
-  return kBadChunk;
-}
-
 // Feeds a body without chunks to Beast until it wants more or the message is complete. Returns the
 // bytes used.
 template <class Parser>
@@ -243,7 +207,7 @@ class RequestParser::Impl {
       return Fail(data.substr(0, max_head_).find('\n') == data.npos ? kTargetTooLong
                                                                     : kHeadTooLarge);
     }
-    if (found == HeadScanner::Found::kBareLineFeed) return Fail(kBareLineFeed);
+    if (found == HeadScanner::Found::kBareLineFeed) return Fail(kLoneLineFeed);
     if (found == HeadScanner::Found::kFolded) return Fail(kFoldedField);
     if (found == HeadScanner::Found::kNotYet) return 0;
     const std::string_view head = data.substr(0, scanner_.end());

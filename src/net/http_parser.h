@@ -16,15 +16,9 @@
 #include <string_view>
 
 #include "net/http.h"
+#include "net/http_faults.h"
 
 namespace baiwan::net {
-
-// How a message is refused: an HTTP status, a code for programs and a sentence for people.
-struct HttpFault {
-  int status = 0;
-  const char* code = "";
-  const char* message = "";
-};
 
 enum class HttpParseState : std::uint8_t {
   kHead,   // the head is not complete

@@ -16,12 +16,10 @@ constexpr std::uint16_t kLogicPort = 9700;
 constexpr std::uint16_t kRelayPort = 11000;
 constexpr std::uint16_t kOpsPort = 9100;
 constexpr std::uint16_t kRegistryPort = 8089;
-constexpr Nanos kLook = 100 * kMillisecond;    // between two looks whether all is at rest
-constexpr Nanos kQuiet = 60 * kSecond;         // for what is stored to reach its friends
-constexpr std::uint32_t kMaxBody = 2000;       // bytes
-// Of two links, each with a buffer for what comes and one for what goes.
-constexpr std::uint64_t kLinkRoom = 32 << 10;
-constexpr std::uint64_t kDevice = 600;         // bytes that one more of them may take, about
+constexpr Nanos kLook = 100 * kMillisecond;  // between two looks whether all is at rest
+constexpr Nanos kQuiet = 60 * kSecond;       // for what is stored to reach its friends
+constexpr std::uint32_t kMaxBody = 2000;     // bytes
+constexpr std::uint64_t kDevice = 600;       // bytes that one more of them may take, about
 constexpr std::uint64_t kPurpose = 0x636C'7573'7465'7200;
 
 void SeededNonce(NodeContext& node, unsigned char* nonce) {
@@ -157,8 +155,8 @@ ClusterOptions ClusterOptions::FromSeed(std::uint64_t seed) {
   o.logic.audit_interval = Between(rng, 2 * kSecond, 30 * kSecond);
   // Room for every user, but not with ease: whoever is away is evicted.
   if (rng.Chance(0.5)) {
-    o.logic_budget = kLinkRoom + o.workload.users_per_cell *
-                                     (500 + rng.Below(1500) + kDevice * (o.devices - 1));
+    o.logic_budget =
+        kLinkRoom + o.workload.users_per_cell * (500 + rng.Below(1500) + kDevice * (o.devices - 1));
   }
   if (rng.Chance(0.6)) {  // everything small, so that every limit is met
     o.store.block_bytes = 512;

@@ -27,6 +27,10 @@
 
 namespace baiwan::sim {
 
+// Bytes of a node's memory that two links may hold: each has a buffer for what comes and one for
+// what goes, charged by the buffer.
+inline constexpr std::uint64_t kLinkRoom = 32 << 10;
+
 enum class ClusterLayout : std::uint8_t {
   kCell,  // gateway, logic and relay of a cell in one node
   kRole,  // a node each

@@ -10,8 +10,6 @@ constexpr std::uint64_t kCrowd = 0x6372'6F77'6400'0000;
 constexpr std::uint64_t kMemory = 0x6D65'6D6F'7279'0000;
 constexpr std::uint64_t kOlder = 0x6F6C'6465'7200'0000;
 constexpr std::uint64_t kDamage = 0x6461'6D61'6765'0000;
-// Of two links, each with a buffer for what comes and one for what goes.
-constexpr std::uint64_t kLinkRoom = 32 << 10;
 
 }  // namespace
 

@@ -11,8 +11,8 @@ namespace baiwan::cell {
 namespace {
 
 constexpr std::uint32_t kEvictLook = 256;        // residents looked at in one turn
+constexpr std::uint32_t kAgeLook = 256;          // … with something that waits for its number
 constexpr std::uint64_t kCommitStep = 64 << 10;  // bytes
-constexpr std::uint32_t kAgeLook = 256;  // likewise, with something that waits for its number
 
 }  // namespace
 
